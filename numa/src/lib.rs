@@ -1,0 +1,1 @@
+//! What a worker needs to know of its host.

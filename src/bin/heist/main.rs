@@ -1,0 +1,2 @@
+//! The `heist` program.
+fn main() {}

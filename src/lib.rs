@@ -1,0 +1,1 @@
+//! heist: an embedded work-stealing executor with live futures.
