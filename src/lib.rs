@@ -1,1 +1,6 @@
-//! heist: an embedded work-stealing executor with live futures.
+//! heist
+#![allow(dead_code)]
+mod error;
+mod panics;
+mod primitive;
+mod task;
