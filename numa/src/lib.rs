@@ -1,5 +1,6 @@
 //! What a thread needs to know of its host: which processing units it may use, which of them are one
-//! physical core, how near two cores are, and how to stay on one of them.
+//! physical core, how near two cores are, how to stay on one of them, and how much CPU time the
+//! control group grants.
 //!
 //! The crate reads Linux's `sysfs` and `/proc` and makes Linux's affinity calls; it links no system
 //! library and works for any number of CPUs. It knows threads and cores, nothing of what runs on them.
@@ -29,6 +30,7 @@
 //! | mask, affinity | the PUs a thread may run on; inherited by the threads and processes it starts |
 //! | pinning | narrowing a thread's mask to one PU |
 //! | ring | the threads at equal [distance](Ring) from a given one |
+//! | quota | CPU time per period granted by a control group, in CPUs; says nothing about which |
 //! | root | the directory that stands for `/`: `/` itself, or a recorded host's copy of `/sys` and `/proc` |
 #![deny(unsafe_code)]
 
@@ -38,6 +40,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod pin;
+mod quota;
 mod ring;
 #[allow(unsafe_code, reason = "the two affinity system calls")]
 mod sys;
@@ -47,4 +50,5 @@ pub use cores::{Core, Cores, online};
 pub use cpuset::CpuSet;
 pub use error::Error;
 pub use pin::{affinity, pin, set_affinity};
+pub use quota::cpu_quota;
 pub use ring::Ring;
