@@ -2,7 +2,7 @@
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{
-        AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
 }
 

@@ -24,6 +24,7 @@ pub(crate) trait Work: Send + 'static {
 pub(crate) struct Birth {
     pub(crate) home: *const Home,
     pub(crate) executor: u32,
+    pub(crate) generation: u32,
     pub(crate) id: TaskId,
     pub(crate) location: &'static Location<'static>,
 }
@@ -131,6 +132,7 @@ fn allocate(vtable: &'static VTable, birth: Birth, state: State, handles: u32, p
             location: birth.location,
             id: birth.id,
             executor: birth.executor,
+            generation: birth.generation,
             edges,
             slack: AtomicI32::new(SLACK),
             payload: Witness::new(),

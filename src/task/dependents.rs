@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::cell;
+use super::handle::schedule;
 use super::header::{Header, Ready};
 use super::listener::Listener;
 use super::state::{Cancel, List, Phase, Snapshot};
@@ -255,9 +256,6 @@ fn sweep(task: &Header) {
             (*bottom).next.set(std::ptr::null());
             error_of(done)
         };
-        fire(List(top), error, |task| {
-            // SAFETY: a task that is ready is unfinished, which keeps its scheduler.
-            unsafe { (*(*task.0.as_ref().home).0).ready(task) }
-        });
+        fire(List(top), error, schedule);
     }
 }

@@ -40,6 +40,15 @@ impl Handle {
         Self(task)
     }
 
+    /// The same handle a second time; one of the two must not be dropped.
+    ///
+    /// # Safety
+    /// The caller forgets it while `self` is still there.
+    #[inline]
+    pub(crate) unsafe fn borrowed(&self) -> Self {
+        Self(self.0)
+    }
+
     #[inline]
     pub(crate) fn task(&self) -> NonNull<Header> {
         self.0
@@ -158,7 +167,7 @@ unsafe fn release_one(task: NonNull<Header>) {
             // SAFETY: the task never starts now; the closure is the releaser's.
             unsafe { (head.vtable.drop_closure)(task) };
             let home = head.home;
-            fire(list, None, |task| schedule(&task).ready(task));
+            fire(list, None, schedule);
             // SAFETY: until this call the task counted as unfinished, which keeps its scheduler.
             unsafe { (*(*home).0).finished() };
         }
@@ -188,10 +197,10 @@ pub(crate) unsafe fn drop_result(task: NonNull<Header>) {
     }
 }
 
-/// The scheduler of a task that is ready, and so unfinished.
-pub(crate) fn schedule(task: &Ready) -> &dyn super::header::Schedule {
-    // SAFETY: an unfinished task keeps its scheduler.
-    unsafe { &*(*task.0.as_ref().home).0 }
+/// Has the scheduler of a task queue it.
+pub(crate) fn schedule(task: Ready) {
+    // SAFETY: a task that is ready is unfinished, which keeps its scheduler.
+    unsafe { (*(*task.0.as_ref().home).0).ready(task) }
 }
 
 /// Lets go of a queue entry whose task will not be run from it.

@@ -52,6 +52,8 @@ pub(crate) struct Header {
     pub(crate) location: &'static Location<'static>,
     pub(crate) id: TaskId,
     pub(crate) executor: u32,
+    /// The process it was made in (`fork`).
+    pub(crate) generation: u32,
     /// Length of the edge array behind the payload.
     pub(crate) edges: u32,
     /// Withdrawals until the waiting list is swept.

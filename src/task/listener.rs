@@ -3,8 +3,9 @@
 use std::task::Waker;
 
 use super::dependents::Node;
+use super::handle::Handle;
 use crate::primitive::atomic::{AtomicU8, Ordering};
-use crate::primitive::park::lock;
+use crate::primitive::park::{Parker, lock};
 use crate::primitive::sync::{Arc, Mutex};
 
 const WAITING: u8 = 0;
@@ -22,6 +23,10 @@ pub(crate) struct Listener {
 pub(crate) enum Action {
     /// Wakes an async task.
     Wake(Waker),
+    /// Wakes a thread.
+    Unpark(Arc<Parker>),
+    /// Drops a handle.
+    Release(Handle),
     /// Calls a closure, once.
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -60,11 +65,14 @@ impl Listener {
         action.is_some()
     }
 
-    pub(super) fn fire(&self) {
+    /// Does what it is for, unless that was done or taken away.
+    pub(crate) fn fire(&self) {
         let action = lock(&self.action).take();
         match action {
             None => {}
             Some(Action::Wake(waker)) => waker.wake(),
+            Some(Action::Unpark(thread)) => thread.wake(),
+            Some(Action::Release(handle)) => drop(handle),
             Some(Action::Call(call)) => call(),
         }
     }

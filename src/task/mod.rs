@@ -9,8 +9,8 @@ mod listener;
 mod run;
 mod state;
 
-pub(crate) use cell::{Birth, Work, free, set_value, with_work, without_work};
-pub(crate) use dependents::{error_of, fail, fire, give_back, listen, withdraw};
+pub(crate) use cell::{Birth, Work, set_value, with_work, without_work};
+pub(crate) use dependents::{error_of, fail, fire, listen, withdraw};
 pub(crate) use handle::{Handle, Input, schedule, skip};
 pub(crate) use header::{Header, Home, Ready, Schedule, value_pointer};
 pub(crate) use listener::{Action, Listener};

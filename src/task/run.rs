@@ -79,6 +79,8 @@ pub(crate) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
             unsafe { (*(*home).0).finished() };
         }
         Finish::Discarded => {
+            // SAFETY: who has a closure is a thread or a promise of the scheduler, and those hold it.
+            unsafe { (*(*home).0).discarded() };
             match outcome {
                 // SAFETY: the value was made by this claim and nobody else knows of it.
                 Outcome::Value => unsafe { (head.vtable.drop_value)(task) },
@@ -97,7 +99,7 @@ pub(crate) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
 pub(crate) fn cancel(task: &Handle, error: TaskError) -> bool {
     // SAFETY: the handle keeps the task.
     let Some(list) = (unsafe { fail(task.task(), error.clone()) }) else { return false };
-    fire(list, Some(error), |task| schedule(&task).ready(task));
+    fire(list, Some(error), schedule);
     true
 }
 
@@ -108,7 +110,7 @@ pub(crate) fn cancel_queued(task: Ready, error: TaskError) {
         .then(|| unsafe { fail(task.0, error.clone()) })
         .flatten()
     {
-        fire(list, Some(error), |task| schedule(&task).ready(task));
+        fire(list, Some(error), schedule);
     }
     skip(task);
 }
@@ -154,7 +156,7 @@ fn put_back(task: NonNull<Header>) {
     let head = unsafe { task.as_ref() };
     match head.state.unclaim() {
         Unclaim::Done => {}
-        Unclaim::Queue => schedule(&Ready(task)).ready(Ready(task)),
+        Unclaim::Queue => schedule(Ready(task)),
         // SAFETY: who claims a closure disposes of it.
         Unclaim::Dispose => unsafe { (head.vtable.drop_closure)(task) },
     }
@@ -185,7 +187,7 @@ pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool) -> Option<R
     if let Some(error) = error.filter(|_| !tolerant) {
         // SAFETY: the caller's handle.
         if let Some(list) = unsafe { fail(task, error.for_dependents()) } {
-            fire(list, Some(error.for_dependents()), |task| schedule(&task).ready(task));
+            fire(list, Some(error.for_dependents()), schedule);
         }
     }
     if count > 1 {
