@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Sourced by every script here: stops at the first error, goes to the repository's root, and makes sure that the
-# machine has a C compiler and a new enough Rust. Installs only what is missing, so it is quiet on a machine that is set up.
+# Sourced by every script here: stops at the first error, goes to the repository's root, and says what they share.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -48,6 +47,12 @@ need_rust() {
   rust_is_new_enough || { say "stable is $(rustc --version), which is too old"; return 3; }
 }
 
+# A C compiler and a new enough Rust. Installs only what is missing, so it is quiet on a machine that is set up.
+set_up() {
+  need_packages
+  need_rust
+}
+
 need_component() { # rustfmt or clippy
   cargo "${1#rust}" --version >/dev/null 2>&1 || rustup component add "$1"
 }
@@ -82,6 +87,3 @@ summary() {
   printf '%s\n' "${stages[@]}"
   printf '%-12s %4d s\n' 'in all' "$SECONDS"
 }
-
-need_packages
-need_rust
