@@ -7,9 +7,7 @@ use std::panic::Location;
 use crate::builder::Builder;
 use crate::diagnostics::Stats;
 use crate::error::{Error, TaskError, TaskErrorKind};
-use crate::future::{
-    Fallible, Gather, GatherOk, InputRef, Inputs, Plain, Promise, TaskFuture, Tasks, spawn,
-};
+use crate::future::{Fallible, Gather, GatherOk, InputRef, Inputs, Plain, Promise, TaskFuture, Tasks, spawn};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Phase, Registry};

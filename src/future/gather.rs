@@ -170,7 +170,8 @@ impl<G: Gather, const N: usize> Gather for [G; N] {
     }
     fn values(self) -> Result<Self::Values, TaskError> {
         let mut error = None;
-        let values = self.map(|item| if error.is_none() { item.values().map_err(|e| error = Some(e)).ok() } else { None });
+        let values =
+            self.map(|item| if error.is_none() { item.values().map_err(|e| error = Some(e)).ok() } else { None });
         match error {
             Some(error) => Err(error),
             None => Ok(values.map(|value| match value {

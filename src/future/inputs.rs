@@ -161,7 +161,7 @@ macro_rules! borrowed_collection {
         }
     };
 }
-borrowed_collection!([E] [E], E);
+borrowed_collection!([E][E], E);
 borrowed_collection!([E] Vec<E>, E);
 
 impl<I: Inputs, const N: usize> Inputs for [I; N] {

@@ -39,7 +39,11 @@ struct Body<F: Future<Output: Send + 'static>> {
 }
 
 /// Makes a task of a std future.
-pub(crate) fn spawn<F>(registry: &Arc<Registry>, location: &'static Location<'static>, future: F) -> TaskFuture<F::Output>
+pub(crate) fn spawn<F>(
+    registry: &Arc<Registry>,
+    location: &'static Location<'static>,
+    future: F,
+) -> TaskFuture<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {

@@ -39,11 +39,7 @@ unsafe impl Send for Listener {}
 
 impl Listener {
     pub(crate) fn new(action: Action) -> Arc<Self> {
-        Arc::new(Self {
-            node: Node::of_listener(),
-            state: AtomicU8::new(WAITING),
-            action: Mutex::new(Some(action)),
-        })
+        Arc::new(Self { node: Node::of_listener(), state: AtomicU8::new(WAITING), action: Mutex::new(Some(action)) })
     }
 
     /// Replaces the waker; false when it has fired.

@@ -177,7 +177,8 @@ pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool) -> Option<R
     for index in 0..count {
         // SAFETY: the edge is in bounds and in no list. Its input is alive: the closure holds it, which nobody else may
         // drop yet. (A single edge that is taken ends the loop before the closure can matter again.)
-        let pushed = unsafe { super::dependents::Edge::push(NonNull::new_unchecked(&raw mut (*edges.as_ptr())[index])) };
+        let pushed =
+            unsafe { super::dependents::Edge::push(NonNull::new_unchecked(&raw mut (*edges.as_ptr())[index])) };
         if let Err(snapshot) = pushed {
             done += 1;
             // SAFETY: as above.
