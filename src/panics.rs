@@ -20,7 +20,9 @@ thread_local! {
 static KEEP: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<()> = OnceLock::new();
 static DROP_PANICS: AtomicU64 = AtomicU64::new(0);
-static DROP_HOOK: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+type DropHook = Box<dyn Fn(&str) + Send + Sync>;
+
+static DROP_HOOK: OnceLock<DropHook> = OnceLock::new();
 
 /// What becomes of the report of a task's panic; see [`Builder::panic_report`](crate::Builder::panic_report).
 ///

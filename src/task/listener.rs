@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::dependents::Node;
+use super::dependents::{Node, listen};
 use super::handle::Handle;
 use crate::primitive::atomic::{AtomicU8, Ordering};
 use crate::primitive::park::{Parker, lock};
@@ -40,6 +40,17 @@ unsafe impl Send for Listener {}
 impl Listener {
     pub(crate) fn new(action: Action) -> Arc<Self> {
         Arc::new(Self { node: Node::of_listener(), state: AtomicU8::new(WAITING), action: Mutex::new(Some(action)) })
+    }
+
+    /// Keeps the task of `handle` wanted until it is done, with nobody holding on to it.
+    pub(crate) fn detach(handle: Handle) {
+        // The listener's own handle keeps the task until it fires, after the push or right here.
+        let task = handle.task();
+        let listener = Self::new(Action::Release(handle));
+        // SAFETY: as told.
+        if listen(unsafe { task.as_ref() }, &listener).is_err() {
+            listener.fire();
+        }
     }
 
     /// Replaces the waker; false when it has fired.

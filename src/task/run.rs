@@ -105,11 +105,12 @@ pub(crate) fn cancel(task: &Handle, error: TaskError) -> bool {
 
 /// Cancels the task of a queue entry, if nobody has started it, and lets go of the entry.
 pub(crate) fn cancel_queued(task: Ready, error: TaskError) {
-    // SAFETY: a queue entry holds its task.
-    if let Some(list) = unsafe { task.0.as_ref().state.load().phase() == Phase::Open }
-        .then(|| unsafe { fail(task.0, error.clone()) })
-        .flatten()
-    {
+    // SAFETY: a queue entry holds its task until `skip`.
+    let list = unsafe {
+        let started = task.0.as_ref().state.load().phase() != Phase::Open;
+        if started { None } else { fail(task.0, error.clone()) }
+    };
+    if let Some(list) = list {
         fire(list, Some(error), schedule);
     }
     skip(task);

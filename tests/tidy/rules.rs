@@ -8,21 +8,24 @@ use crate::source::{Source, heads, is_word};
 /// Where `unsafe` may stand, a file or a folder each, and what for.
 pub(crate) const UNSAFE: &[(&str, &str)] = &[
     ("numa/src/sys.rs", "affinity masks are read and set by raw syscalls"),
-    ("src/primitive", "cells whose exclusive access a lock-free protocol proves"),
+    ("src/error.rs", "an error travels in a task's state word"),
+    ("src/fork.rs", "forks are noticed by pthread_atfork"),
+    ("src/scheduler/context.rs", "a thread's record points to its registry, its worker and the tasks on its stack"),
+    ("src/scheduler/inbox.rs", "ready tasks are linked through themselves"),
+    ("src/scheduler/outstanding.rs", "promises are ended by address"),
     ("src/task", "one erased allocation per task, shared by counted references"),
 ];
 
 /// Who may import whom, lowest first: the layers below one's own, and one's neighbours where they are `mutual`.
 const LAYERS: &[Layer] = &[
-    Layer { modules: &["primitive", "config", "error"], mutual: true },
+    Layer { modules: &["heist_numa", "primitive", "config", "error", "panics", "fork"], mutual: true },
     Layer { modules: &["counters"], mutual: true },
     Layer { modules: &["task"], mutual: true },
-    Layer { modules: &["heist_numa"], mutual: true },
     Layer { modules: &["scheduler"], mutual: true },
     Layer { modules: &["future", "forkjoin", "graph", "data", "io", "lease"], mutual: false },
     Layer { modules: &["sync", "actor"], mutual: false },
     Layer { modules: &["rank"], mutual: true },
-    Layer { modules: &["executor", "builder", "diagnostics"], mutual: true },
+    Layer { modules: &["executor", "builder", "placement", "current", "diagnostics"], mutual: true },
 ];
 
 pub(crate) const MOST_LINES: usize = 800;
