@@ -336,3 +336,14 @@ impl State {
         }
     }
 }
+
+/// In a model, whoever frees a task must be the only one, and come after everybody who touched its word.
+#[cfg(heist_loom)]
+impl Drop for State {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let before = self.0.with_mut(|word| std::mem::replace(word, usize::MAX));
+            assert_ne!(before, usize::MAX, "a task is freed twice");
+        }
+    }
+}
