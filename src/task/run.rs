@@ -4,9 +4,9 @@ use std::ptr::NonNull;
 
 use super::cell;
 use super::dependents::{error_of, fail, fire, give_back};
-use super::handle::{Handle, drop_result, schedule, skip};
+use super::handle::{Handle, drop_result, schedule};
 use super::header::{Header, Ready, edges};
-use super::state::{Claim, Finish, Outcome, Phase, Unclaim};
+use super::state::{Claim, Finish, Outcome, Start, Unclaim};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
 
@@ -22,11 +22,13 @@ pub(crate) struct Started {
 /// Claims the task of a queue entry; an entry whose task is taken or done is let go of.
 #[inline]
 pub(crate) fn start(task: Ready) -> Option<Started> {
-    // SAFETY: a queue entry holds its task.
-    match unsafe { task.0.as_ref() }.state.claim() {
-        Claim::Mine => Some(Started { task: task.0, held: true }),
-        Claim::Taken => {
-            skip(task);
+    // SAFETY: a queue entry holds its task, until `start` gives it up.
+    match unsafe { task.0.as_ref() }.state.start() {
+        Start::Mine => Some(Started { task: task.0, held: true }),
+        Start::Skipped => None,
+        Start::Free => {
+            // SAFETY: `start` says that nobody else has a reference, and that the result is dropped.
+            unsafe { cell::free(task.0) };
             None
         }
     }
@@ -103,17 +105,14 @@ pub(crate) fn cancel(task: &Handle, error: TaskError) -> bool {
     true
 }
 
-/// Cancels the task of a queue entry, if nobody has started it, and lets go of the entry.
+/// Ends the task of a queue entry with `error`, if nobody has started it, and lets go of the entry.
 pub(crate) fn cancel_queued(task: Ready, error: TaskError) {
-    // SAFETY: a queue entry holds its task until `skip`.
-    let list = unsafe {
-        let started = task.0.as_ref().state.load().phase() != Phase::Open;
-        if started { None } else { fail(task.0, error.clone()) }
-    };
-    if let Some(list) = list {
-        fire(list, Some(error), schedule);
+    let Some(Started { task, held }) = start(task) else { return };
+    // SAFETY: the closure is the claimer's to drop, and so is the task to end.
+    unsafe {
+        (task.as_ref().vtable.drop_closure)(task);
+        finish(task, Outcome::Error(error.into_word()), held, schedule);
     }
-    skip(task);
 }
 
 /// What a waiter can do about a task that is not done.

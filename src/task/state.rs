@@ -110,6 +110,18 @@ pub(crate) enum Claim {
     Taken,
 }
 
+/// What the holder of a queue entry got.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Start {
+    /// The closure is the caller's, as by [`Claim::Mine`], with the runtime's reference.
+    Mine,
+    /// Somebody else has it, or the task is done; the runtime's reference has ended.
+    Skipped,
+    /// As `Skipped`, and the memory is the caller's to free.
+    Free,
+}
+
 /// What the one that put a closure back must do now.
 #[derive(Debug)]
 #[must_use]
@@ -184,7 +196,7 @@ impl State {
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// OPEN → RUNNING.
+    /// OPEN → RUNNING, by a waiter.
     #[inline]
     pub(crate) fn claim(&self) -> Claim {
         // ORDERING: Relaxed; only a guess for the exchange.
@@ -198,6 +210,25 @@ impl State {
             }
         }
         Claim::Taken
+    }
+
+    /// OPEN → RUNNING by the holder of the queue entry, else `HELD` ends. In one step: were the entry given up after the
+    /// look, a waiter could put the closure back in between, and nothing would lead to the task any more.
+    #[inline]
+    pub(crate) fn start(&self) -> Start {
+        // ORDERING: Relaxed; only a guess for the exchange.
+        let mut now = self.0.load(Ordering::Relaxed);
+        loop {
+            let open = now & PHASE == OPEN;
+            let new = if open { now | RUNNING } else { now & !HELD };
+            // ORDERING: AcqRel; as in `claim` or in `give_back`.
+            match self.0.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if open => return Start::Mine,
+                Ok(_) if Snapshot(now).is_done() && now & UNWANTED != 0 => return Start::Free,
+                Ok(_) => return Start::Skipped,
+                Err(seen) => now = seen,
+            }
+        }
     }
 
     /// RUNNING → OPEN, by the one that claimed. `HELD` is set again if the queue entry was consumed meanwhile.
@@ -291,7 +322,7 @@ impl State {
         self.0.fetch_or(UNWANTED, Ordering::AcqRel) & HELD == 0
     }
 
-    /// The runtime's reference ends without the caller having run the task: true when the memory is his to free.
+    /// The runtime's reference to a done task ends: true when the memory is his to free.
     #[inline]
     pub(crate) fn give_back(&self) -> bool {
         // ORDERING: AcqRel; either side of (`retire`, `give_back`) that comes second sees what the first did.
