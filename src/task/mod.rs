@@ -7,6 +7,8 @@ mod handle;
 mod header;
 mod listener;
 mod make;
+#[cfg(all(test, heist_loom))]
+pub(crate) mod models;
 mod run;
 mod state;
 mod typed;
