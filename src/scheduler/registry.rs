@@ -119,7 +119,7 @@ impl Registry {
             let worker = Worker::new(index, deque, victims, registry.settings.seed);
             if let Err((source, worker)) = registry.make_thread(worker) {
                 drop(worker);
-                let name = (registry.settings.thread_name)(index);
+                let name = registry.thread_name(index);
                 registry.close(Phase::Cancelling);
                 registry.join();
                 return Err(Error::new(ErrorKind::Thread { name, source }));
@@ -131,7 +131,7 @@ impl Registry {
     /// Makes a thread that drives `worker`.
     fn make_thread(self: &Arc<Self>, worker: Box<Worker>) -> Result<(), (std::io::Error, Box<Worker>)> {
         let registry = self.clone();
-        let name = (self.settings.thread_name)(worker.index);
+        let name = self.thread_name(worker.index);
         // A thread that is refused takes its closure with it; the worker must not go that way.
         let parcel = Arc::new(Mutex::new(Some(worker)));
         let sent = parcel.clone();
@@ -163,6 +163,13 @@ impl Registry {
                 Some(worker)
             }
         }
+    }
+
+    /// The name of a thread made for `worker`. A naming function that panics, or a name the system cannot take, does no
+    /// harm.
+    fn thread_name(&self, worker: usize) -> String {
+        let name = crate::panics::catch(|| (self.settings.thread_name)(worker));
+        name.map_or_else(|_| format!("heist-{worker}"), |name| name.replace('\0', "?"))
     }
 
     /// A further count of itself, from a thread that holds one.
@@ -414,6 +421,8 @@ impl Registry {
 
 impl Schedule for Registry {
     fn ready(&self, task: Ready) {
+        // Once queued, the task may end before this call does, and with it what keeps the registry for an outsider.
+        let _kept = if local(|local| local.serves(self)) { None } else { self.strong() };
         self.queue(task);
     }
     fn finished(&self) {

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use super::dependents::{Node, listen};
 use super::handle::Handle;
+use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
 use crate::primitive::park::{Parker, lock};
 use crate::primitive::sync::{Arc, Mutex};
@@ -53,15 +54,14 @@ impl Listener {
         }
     }
 
-    /// Replaces the waker; false when it has fired.
+    /// Replaces the waker; false when it has fired. No waker is cloned or dropped under the lock: that is user code.
     pub(crate) fn renew(&self, waker: &Waker) -> bool {
-        match &mut *lock(&self.action) {
-            Some(Action::Wake(old)) => {
-                old.clone_from(waker);
-                true
-            }
-            _ => false,
-        }
+        let mut other = waker.clone();
+        let mut action = lock(&self.action);
+        let Some(Action::Wake(own)) = &mut *action else { return false };
+        std::mem::swap(own, &mut other);
+        drop(action);
+        true
     }
 
     /// Takes the action away; false when it has fired. The caller tells the list with `withdraw`.
@@ -77,7 +77,7 @@ impl Listener {
         let action = lock(&self.action).take();
         match action {
             None => {}
-            Some(Action::Wake(waker)) => waker.wake(),
+            Some(Action::Wake(waker)) => panics::catch_drop(|| waker.wake()),
             Some(Action::Unpark(thread)) => thread.wake(),
             Some(Action::Release(handle)) => drop(handle),
             Some(Action::Call(call)) => call(),

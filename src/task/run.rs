@@ -32,9 +32,28 @@ pub(crate) fn start(task: Ready) -> Option<Started> {
     }
 }
 
+/// The queue entry again, if its task is still to be started; else it is let go of.
+pub(crate) fn if_open(task: Ready) -> Option<Ready> {
+    // SAFETY: a queue entry holds its task.
+    if unsafe { task.0.as_ref() }.state.load().phase() == Phase::Open {
+        return Some(task);
+    }
+    skip(task);
+    None
+}
+
 impl Started {
     pub(crate) fn task(&self) -> NonNull<Header> {
         self.task
+    }
+
+    /// Cancels the task before its closure runs.
+    pub(crate) fn cancel(self, error: TaskError) {
+        // SAFETY: a `Started` has the closure and a reference; the closure goes first, as if it had run.
+        unsafe {
+            (self.task.as_ref().vtable.drop_closure)(self.task);
+            finish(self.task, Outcome::Error(error.into_word()), self.held, schedule);
+        }
     }
 
     /// Runs the closure, stores what came of it and tells those who waited; ready dependents go to `ready`.
