@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::promise::Promise;
 use super::task_future::TaskFuture;
 use super::work::Plain;
+use crate::error::{CancelReason, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
 use crate::primitive::park::lock;
@@ -70,7 +71,19 @@ where
 impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
     fn queue(self: Arc<Self>) {
         let (registry, location) = (self.registry.clone(), self.location);
-        registry.submit_next(location, Plain(move || self.poll()));
+        let mut entry = QueuedPoll(Some(self));
+        registry.submit_next(location, Plain(move || entry.run()));
+    }
+
+    /// Drops the future, and with it the task's last chance to end by itself.
+    fn end(&self, kind: TaskErrorKind) {
+        let mut body = lock(&self.body);
+        let (future, promise) = (body.future.take(), body.promise.take());
+        drop(body);
+        panics::catch_drop(move || drop(future));
+        if let Some(promise) = promise {
+            promise.fail_with(kind);
+        }
     }
 
     fn poll(self: Arc<Self>) {
@@ -110,6 +123,25 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
             (Some(promise), Some(Ok(output))) => promise.fulfil(output),
             (Some(promise), Some(Err(panic))) => promise.fail_with(panic),
             _ => {}
+        }
+    }
+}
+
+/// A poll in a queue. If the executor is closed before it is run, the task ends with it.
+struct QueuedPoll<F: Future<Output: Send + 'static> + Send + 'static>(Option<Arc<AsyncTask<F>>>);
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> QueuedPoll<F> {
+    fn run(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.poll();
+        }
+    }
+}
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> Drop for QueuedPoll<F> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.end(TaskErrorKind::Cancelled(CancelReason::EXECUTOR_CLOSED));
         }
     }
 }

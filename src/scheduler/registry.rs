@@ -325,6 +325,17 @@ impl Registry {
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
         self.queue_next(task::ready_unwanted(self.birth(location), work));
+        // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
+        if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
+            self.cancel_inboxes();
+        }
+    }
+
+    /// Cancels what lies in the inboxes of an executor that starts nothing any more.
+    fn cancel_inboxes(&self) {
+        for task in self.inboxes.iter().flat_map(Inbox::take) {
+            task::cancel_queued(task, self.closed_error());
+        }
     }
 
     /// Makes a task that waits for `inputs`.
@@ -436,8 +447,6 @@ impl Schedule for Registry {
 impl Drop for Registry {
     /// What still lies in an inbox are entries of tasks that are done.
     fn drop(&mut self) {
-        for inbox in &self.inboxes {
-            inbox.take().for_each(task::skip);
-        }
+        self.cancel_inboxes();
     }
 }
