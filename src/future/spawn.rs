@@ -11,8 +11,8 @@ use super::work::Plain;
 use crate::error::{CancelReason, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
-use crate::primitive::park::lock;
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::lock::Mutex;
+use crate::primitive::sync::Arc;
 use crate::scheduler::Registry;
 use crate::task::{Action, Listener, listen};
 
@@ -77,7 +77,7 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
 
     /// Drops the future, and with it the task's last chance to end by itself.
     fn end(&self, kind: TaskErrorKind) {
-        let mut body = lock(&self.body);
+        let mut body = self.body.lock();
         let (future, promise) = (body.future.take(), body.promise.take());
         drop(body);
         panics::catch_drop(move || drop(future));
@@ -99,7 +99,7 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
     }
 
     fn poll_body(self: &Arc<Self>) {
-        let mut body = lock(&self.body);
+        let mut body = self.body.lock();
         let Body { future, promise: Some(promise), started } = &mut *body else { return };
         // An output that nobody wants ends the future, unless it has begun and is only not waited for any more.
         let dead = promise.is_done() || !*started && !promise.is_wanted();

@@ -5,8 +5,9 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::panics;
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
+use crate::primitive::sync::Arc;
 use crate::scheduler::{Waited, sleep};
 use crate::task::{Action, Handle, Listener, listen, withdraw};
 
@@ -54,7 +55,7 @@ impl Watch {
 
     fn end(&self, number: u64) {
         let waker = {
-            let mut ended = lock(&self.ended);
+            let mut ended = self.ended.lock();
             ended.queue.push_back(number);
             ended.waker.take()
         };
@@ -66,18 +67,18 @@ impl Watch {
 
     /// The next that has ended.
     pub(super) fn pop(&self) -> Option<u64> {
-        lock(&self.ended).queue.pop_front()
+        self.ended.lock().queue.pop_front()
     }
 
     /// How many have ended and were not popped.
     pub(super) fn len(&self) -> usize {
-        lock(&self.ended).queue.len()
+        self.ended.lock().queue.len()
     }
 
     /// As [`pop`](Self::pop); when there is none, `waker` is woken by the next.
     pub(super) fn pop_or_wake(&self, waker: &Waker) -> Option<u64> {
         let mut other = Some(waker.clone());
-        let mut ended = lock(&self.ended);
+        let mut ended = self.ended.lock();
         let number = ended.queue.pop_front();
         if number.is_none() {
             std::mem::swap(&mut ended.waker, &mut other);

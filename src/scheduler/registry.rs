@@ -18,8 +18,8 @@ use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU8, AtomicUsize, Ordering};
 use crate::primitive::deque::Deque;
-use crate::primitive::park::lock;
-use crate::primitive::sync::{Arc, Condvar, Mutex};
+use crate::primitive::lock::{Condvar, Mutex};
+use crate::primitive::sync::Arc;
 use crate::task::{self, Birth, Handle, Held, Home, Ready, Schedule, Started, Typed, Work};
 
 /// Workers that share an inbox.
@@ -136,14 +136,14 @@ impl Registry {
         let parcel = Arc::new(Mutex::new(Some(worker)));
         let sent = parcel.clone();
         let made = std::thread::Builder::new().name(name).stack_size(self.settings.stack_size).spawn(move || {
-            let worker = lock(&sent).take();
+            let worker = sent.lock().take();
             if let Some(worker) = worker {
                 live(&registry, worker);
             }
         });
-        match (made, lock(&parcel)) {
+        match (made, parcel.lock()) {
             (Ok(thread), _) => {
-                lock(&self.threads).push(thread);
+                self.threads.lock().push(thread);
                 Ok(())
             }
             (Err(error), mut parcel) => match parcel.take() {
@@ -426,7 +426,7 @@ impl Registry {
 
     /// The threads, to be joined.
     pub(super) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
-        std::mem::take(&mut *lock(&self.threads))
+        std::mem::take(&mut *self.threads.lock())
     }
 }
 

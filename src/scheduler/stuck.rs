@@ -6,8 +6,8 @@ use super::context::local;
 use super::registry::{Phase, Registry};
 use super::wait::Waited;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::Mutex;
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
 
 /// How long every seat must be stuck, with work queued and nothing moving, before the first wait is given up.
 const GRACE: Duration = Duration::from_millis(200);
@@ -70,7 +70,7 @@ impl Stuck {
     fn enter(&self) -> u64 {
         // ORDERING: Relaxed; as in `moves`.
         self.moves.fetch_add(1, Ordering::Relaxed);
-        let mut waits = lock(&self.waits);
+        let mut waits = self.waits.lock();
         let ticket = waits.next;
         waits.next += 1;
         waits.order.push(ticket);
@@ -80,12 +80,12 @@ impl Stuck {
     fn leave(&self, ticket: u64) {
         // ORDERING: Relaxed; as in `moves`.
         self.moves.fetch_add(1, Ordering::Relaxed);
-        lock(&self.waits).order.retain(|&other| other != ticket);
+        self.waits.lock().order.retain(|&other| other != ticket);
     }
 
     /// Whether `ticket` is the newest of as many stuck waits as there are seats, and work lies queued.
     fn is_stalled(&self, registry: &Registry, ticket: u64) -> bool {
-        let waits = lock(&self.waits);
+        let waits = self.waits.lock();
         waits.order.len() >= registry.slots.len()
             && waits.order.last() == Some(&ticket)
             && registry.has_work()

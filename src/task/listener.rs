@@ -6,8 +6,9 @@ use super::dependents::{Node, listen};
 use super::handle::Handle;
 use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
+use crate::primitive::sync::Arc;
 
 const WAITING: u8 = 0;
 const WITHDRAWN: u8 = 1;
@@ -57,7 +58,7 @@ impl Listener {
     /// Replaces the waker; false when it has fired. No waker is cloned or dropped under the lock: that is user code.
     pub(crate) fn renew(&self, waker: &Waker) -> bool {
         let mut other = waker.clone();
-        let mut action = lock(&self.action);
+        let mut action = self.action.lock();
         let Some(Action::Wake(own)) = &mut *action else { return false };
         std::mem::swap(own, &mut other);
         drop(action);
@@ -68,13 +69,13 @@ impl Listener {
     pub(crate) fn cancel(&self) -> bool {
         // ORDERING: Release; pairs with the Acquire of `is_withdrawn`.
         self.state.store(WITHDRAWN, Ordering::Release);
-        let action = lock(&self.action).take();
+        let action = self.action.lock().take();
         action.is_some()
     }
 
     /// Does what it is for, unless that was done or taken away.
     pub(crate) fn fire(&self) {
-        let action = lock(&self.action).take();
+        let action = self.action.lock().take();
         match action {
             None => {}
             Some(Action::Wake(waker)) => panics::catch_drop(|| waker.wake()),
