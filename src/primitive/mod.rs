@@ -3,6 +3,7 @@
 //! Invariant: nothing above this folder names `std::sync::atomic`, `loom` or `crossbeam` itself.
 
 pub(crate) mod deque;
+pub(crate) mod lock;
 #[cfg(all(test, heist_loom))]
 pub(crate) mod model;
 pub(crate) mod park;

@@ -110,13 +110,13 @@ pub(crate) enum Claim {
     Taken,
 }
 
-/// What the holder of a queue entry got.
+/// What became of a queue entry.
 #[derive(Debug)]
 #[must_use]
-pub(crate) enum Start {
-    /// The closure is the caller's, as by [`Claim::Mine`], with the runtime's reference.
-    Mine,
-    /// Somebody else has it, or the task is done; the runtime's reference has ended.
+pub(crate) enum Entry {
+    /// It leads to a closure, and carries the runtime's reference.
+    Open,
+    /// Somebody else has the closure, or the task is done; the runtime's reference has ended.
     Skipped,
     /// As `Skipped`, and the memory is the caller's to free.
     Free,
@@ -215,20 +215,36 @@ impl State {
     /// OPEN → RUNNING by the holder of the queue entry, else `HELD` ends. In one step: were the entry given up after the
     /// look, a waiter could put the closure back in between, and nothing would lead to the task any more.
     #[inline]
-    pub(crate) fn start(&self) -> Start {
+    pub(crate) fn start(&self) -> Entry {
         // ORDERING: Relaxed; only a guess for the exchange.
         let mut now = self.0.load(Ordering::Relaxed);
-        loop {
-            let open = now & PHASE == OPEN;
-            let new = if open { now | RUNNING } else { now & !HELD };
-            // ORDERING: AcqRel; as in `claim` or in `give_back`.
-            match self.0.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) if open => return Start::Mine,
-                Ok(_) if Snapshot(now).is_done() && now & UNWANTED != 0 => return Start::Free,
-                Ok(_) => return Start::Skipped,
+        while now & PHASE == OPEN {
+            // ORDERING: AcqRel; as in `claim`.
+            match self.0.compare_exchange_weak(now, now | RUNNING, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Entry::Open,
                 Err(seen) => now = seen,
             }
         }
+        match self.skip_unless_open() {
+            // Put back since.
+            Entry::Open => self.start(),
+            skipped => skipped,
+        }
+    }
+
+    /// The runtime's reference ends, by the holder of the queue entry, unless the task is OPEN.
+    pub(crate) fn skip_unless_open(&self) -> Entry {
+        // ORDERING: Relaxed; only a guess for the exchange.
+        let mut now = self.0.load(Ordering::Relaxed);
+        while now & PHASE != OPEN {
+            // ORDERING: AcqRel; as in `give_back`.
+            match self.0.compare_exchange_weak(now, now & !HELD, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if Snapshot(now).is_done() && now & UNWANTED != 0 => return Entry::Free,
+                Ok(_) => return Entry::Skipped,
+                Err(seen) => now = seen,
+            }
+        }
+        Entry::Open
     }
 
     /// RUNNING → OPEN, by the one that claimed. `HELD` is set again if the queue entry was consumed meanwhile.

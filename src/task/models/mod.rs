@@ -16,8 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::header::Header;
 use super::{Birth, Home, Input, Ready, Schedule, Typed, Unkept, Work, after, ready, start, unkept};
 use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
-use crate::primitive::park::lock;
-use crate::primitive::sync::Mutex;
+use crate::primitive::lock::Mutex;
 
 impl Drop for Header {
     fn drop(&mut self) {
@@ -86,7 +85,7 @@ impl Desk {
 
 impl Schedule for Desk {
     fn ready(&self, task: Ready) {
-        lock(&self.ready).push(task);
+        self.ready.lock().push(task);
     }
     fn finished(&self) {
         self.finished.add();
@@ -195,7 +194,7 @@ impl World {
 
     /// Takes something ready.
     pub(crate) fn take(&self) -> Option<Ready> {
-        lock(&self.desk.ready).pop()
+        self.desk.ready.lock().pop()
     }
 
     /// Runs everything that is ready, in turn.
