@@ -1,0 +1,4 @@
+//! The life of a task, from every start to every end: runs, drops, statuses.
+
+mod corners;
+mod watchdog;
