@@ -331,6 +331,23 @@ fn a_full_stdout_is_an_error() {
 }
 
 #[test]
+fn a_command_that_is_not_named_is_asked_for_in_one_line() {
+    for args in [&[] as &[&str], &["run"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_heist"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""));
+        assert_eq!(stderr(&output).lines().count(), 1);
+        assert!(
+            stderr(&output).contains("requires a subcommand"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
 fn help_and_version_are_printed() {
     for (flag, expected) in [
         ("--help", "Usage: heist"),

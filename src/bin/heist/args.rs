@@ -8,7 +8,7 @@ use crate::fail::Fail;
 
 /// heist: a work-stealing executor with live futures
 #[derive(Debug, Parser)]
-#[command(name = "heist", version)]
+#[command(name = "heist", version, arg_required_else_help = false)]
 pub(crate) struct Command {
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -18,7 +18,7 @@ pub(crate) struct Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run a real workload on the executor and report what it cost
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Run(Workload),
 }
 

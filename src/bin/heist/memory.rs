@@ -30,10 +30,15 @@ impl Allowed {
         Allowed { bytes }
     }
 
+    /// What one data structure may take.
+    pub(crate) fn half(self) -> u64 {
+        self.bytes / 2
+    }
+
     /// Refuses a matrix whose dense form passes half of the allowed memory.
     pub(crate) fn check_dense(self, rows: usize, cols: usize) -> Result<(), Fail> {
         let needed = rows as u128 * cols as u128 * 8;
-        let half = self.bytes / 2;
+        let half = self.half();
         if needed <= u128::from(half) {
             return Ok(());
         }

@@ -19,7 +19,7 @@ impl Progress {
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(tasks);
             if let Ok(style) =
-                ProgressStyle::with_template("{bar:32} {pos}/{len} tasks, {per_sec}, {eta} left")
+                ProgressStyle::with_template("{bar:32} {pos}/{len} tasks, {eta} left")
             {
                 bar.set_style(style);
             }

@@ -47,11 +47,20 @@ pub(crate) fn run(args: &args::Cholesky) -> Result<Outcome, Fail> {
     let problem = Problem::load(args, Allowed::of_this_process())?;
     let executor = executor(args.workers)?;
     if !args.json {
-        output::print(&report::preamble(&problem, executor.workers()))?;
+        output::print(&report::preamble(
+            &problem,
+            executor.workers(),
+            executor.warnings(),
+        ))?;
     }
     let progress = Progress::new(!args.json, problem.tasks());
     let (x, measured) = solve(&executor, &problem, progress)?;
-    let report = Report::new(&problem, &measured, problem.residual(&x));
+    let report = Report::new(
+        &problem,
+        executor.warnings(),
+        &measured,
+        problem.residual(&x),
+    );
     if let Some(target) = target {
         target.write(|to| write_solution(to, &x))?;
     }

@@ -13,8 +13,11 @@ use crate::matrix::generate::Generated;
 use crate::matrix::market;
 use crate::memory::Allowed;
 
-/// Above this many tasks a tile is too small for its matrix: the graph alone would take gigabytes.
+/// Above this many tasks a tile is too small for its matrix: submitting them would take longer than all the work.
 const MAX_TASKS: u64 = 4_000_000;
+
+/// What a waiting task takes at most.
+const TASK_BYTES: u64 = 512;
 
 /// The largest residual that counts as solved.
 pub(crate) const BOUND: f64 = 1e-10;
@@ -73,7 +76,7 @@ impl Problem {
                 )
             }
         };
-        let tile = choose_tile(args.tile, matrix.cols())?;
+        let tile = choose_tile(args.tile, matrix.cols(), allowed)?;
         Ok(Problem {
             matrix: Arc::new(matrix),
             method,
@@ -161,7 +164,7 @@ fn solve_tasks(tile_rows: u64) -> u64 {
     factor_tasks(tile_rows) + substitution_tasks(tile_rows)
 }
 
-fn choose_tile(wanted: Option<usize>, size: usize) -> Result<usize, Fail> {
+fn choose_tile(wanted: Option<usize>, size: usize, allowed: Allowed) -> Result<usize, Fail> {
     let Some(tile) = wanted else {
         return Ok(default_tile(size));
     };
@@ -171,9 +174,10 @@ fn choose_tile(wanted: Option<usize>, size: usize) -> Result<usize, Fail> {
         )));
     }
     let tasks = |tile: usize| solve_tasks(size.div_ceil(tile) as u64);
-    if tasks(tile) > MAX_TASKS {
+    let most = MAX_TASKS.min(allowed.half() / TASK_BYTES);
+    if tasks(tile) > most {
         return Err(Fail::new(format!(
-            "--tile {tile}: {} tasks for {size} rows, at most {MAX_TASKS}; the default would be {}",
+            "--tile {tile}: {} tasks for {size} rows, at most {most}; the default would be {}",
             tasks(tile),
             default_tile(size),
         )));
@@ -194,22 +198,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_tile_is_always_acceptable() {
+    fn the_default_tile_is_acceptable_wherever_the_matrix_is() {
         for size in [1, 2, 47, 48, 49, 712, 4096, 20_000, 65_536, 1_000_000] {
+            let allowed = Allowed::from((16 * size * size) as u64);
             let tile = default_tile(size);
-            assert_eq!(choose_tile(Some(tile), size).ok(), Some(tile), "{size}");
+            assert!(
+                size < 100 || choose_tile(Some(tile), size, allowed).is_ok(),
+                "{size}"
+            );
+            assert_eq!(choose_tile(None, size, allowed).ok(), Some(tile));
         }
         assert_eq!(default_tile(4096), 192);
     }
 
     #[test]
     fn an_absurd_tile_is_refused() {
-        let large = choose_tile(Some(11), 10).unwrap_err().to_string();
-        assert_eq!(large, "--tile 11: the matrix to factor has only 10 rows");
-        let small = choose_tile(Some(1), 4096).unwrap_err().to_string();
+        let refusal = |tile, size, bytes: u64| {
+            choose_tile(Some(tile), size, Allowed::from(bytes))
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            refusal(11, 10, u64::MAX),
+            "--tile 11: the matrix to factor has only 10 rows"
+        );
+        let small = refusal(1, 4096, u64::MAX);
         assert!(
-            small.starts_with("--tile 1: 11478417408 tasks for 4096 rows"),
+            small.starts_with("--tile 1: 11478417408 tasks for 4096 rows, at most 4000000"),
             "{small}"
+        );
+        let scarce = refusal(12, 3000, 1 << 30);
+        assert!(
+            scarce.starts_with("--tile 12: 2698250 tasks for 3000 rows, at most 1048576"),
+            "{scarce}"
         );
     }
 

@@ -8,6 +8,9 @@ use super::problem::{BOUND, Method, Problem};
 use crate::fail::Fail;
 use crate::memory;
 
+/// Up to this many workers are listed one by one in the text.
+const LISTED: usize = 16;
+
 /// Figures of the timed graph.
 pub(crate) struct Measured {
     /// Time to densify the matrix, before the graph.
@@ -35,6 +38,7 @@ pub(crate) struct Report {
     tile: usize,
     tile_rows: usize,
     workers: Vec<Worker>,
+    warnings: Vec<String>,
     densify_seconds: f64,
     seconds: f64,
     tasks: u64,
@@ -57,7 +61,12 @@ struct Worker {
 }
 
 impl Report {
-    pub(crate) fn new(problem: &Problem, measured: &Measured, residual: f64) -> Report {
+    pub(crate) fn new(
+        problem: &Problem,
+        warnings: &[String],
+        measured: &Measured,
+        residual: f64,
+    ) -> Report {
         let seconds = measured.achieved.as_secs_f64();
         let busy: f64 = measured
             .workers
@@ -85,6 +94,7 @@ impl Report {
                     steals: *steals,
                 })
                 .collect(),
+            warnings: warnings.to_vec(),
             densify_seconds: measured.densify.as_secs_f64(),
             seconds,
             tasks: measured.tasks,
@@ -119,13 +129,40 @@ impl Report {
         Ok(object + "\n")
     }
 
-    pub(crate) fn text(&self) -> String {
-        let busy: Vec<String> = self
+    /// The share of the time that each worker spent inside tasks.
+    fn busy(&self) -> String {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let shares = || self.workers.iter().map(|worker| worker.busy);
+        if self.workers.len() <= LISTED {
+            return shares().map(percent).collect::<Vec<_>>().join("  ");
+        }
+        let mean = shares().sum::<f64>() / self.workers.len() as f64;
+        let (least, most) = (
+            shares().fold(f64::MAX, f64::min),
+            shares().fold(0.0, f64::max),
+        );
+        format!(
+            "mean {}, least {}, most {}",
+            percent(mean),
+            percent(least),
+            percent(most)
+        )
+    }
+
+    /// The tasks that workers took from each other.
+    fn steals(&self) -> String {
+        if self.workers.len() > LISTED {
+            return self.steals.to_string();
+        }
+        let each: Vec<_> = self
             .workers
             .iter()
-            .map(|w| format!("{:.1} %", w.busy * 100.0))
+            .map(|worker| worker.steals.to_string())
             .collect();
-        let steals: Vec<String> = self.workers.iter().map(|w| w.steals.to_string()).collect();
+        format!("{} ({})", self.steals, each.join(" + "))
+    }
+
+    pub(crate) fn text(&self) -> String {
         let verdict = if self.within_bound { "within" } else { "ABOVE" };
         let mut text = String::new();
         let mut line = |name: &str, value: String| add_line(&mut text, name, &value);
@@ -138,11 +175,8 @@ impl Report {
                 self.tasks, self.tasks_per_second, self.gflops
             ),
         );
-        line("busy", busy.join("  "));
-        line(
-            "steals",
-            format!("{} ({})", self.steals, steals.join(" + ")),
-        );
+        line("busy", self.busy());
+        line("steals", self.steals());
         line("critical path", milliseconds(self.critical_path_seconds));
         line(
             "achieved",
@@ -165,7 +199,7 @@ impl Report {
 }
 
 /// What is about to be done.
-pub(crate) fn preamble(problem: &Problem, workers: usize) -> String {
+pub(crate) fn preamble(problem: &Problem, workers: usize, warnings: &[String]) -> String {
     let (rows, columns) = (problem.matrix.rows(), problem.size());
     let stored = match problem.matrix.stored() {
         Some(entries) => format!(", {entries} entries stored"),
@@ -196,6 +230,9 @@ pub(crate) fn preamble(problem: &Problem, workers: usize) -> String {
     add_line(&mut text, "right side", &problem.rhs_source);
     add_line(&mut text, "method", method(problem.method));
     add_line(&mut text, "workers", &workers.to_string());
+    for warning in warnings {
+        add_line(&mut text, "warning", warning);
+    }
     text
 }
 
