@@ -12,7 +12,7 @@ use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
 use crate::primitive::park::lock;
 use crate::primitive::sync::{Arc, Mutex};
-use crate::scheduler::{Local, Registry};
+use crate::scheduler::Registry;
 use crate::task::{Action, Listener, listen};
 
 /// Nothing to do until a wake.
@@ -39,7 +39,11 @@ struct Body<F: Future<Output: Send + 'static>> {
 }
 
 /// Makes a task of a std future.
-pub(crate) fn spawn<F>(registry: &Arc<Registry>, location: &'static Location<'static>, future: F) -> TaskFuture<F::Output>
+pub(crate) fn spawn<F>(
+    registry: &Arc<Registry>,
+    location: &'static Location<'static>,
+    future: F,
+) -> TaskFuture<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
@@ -83,16 +87,15 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
 
     fn poll_body(self: &Arc<Self>) {
         let mut body = lock(&self.body);
-        let Some(promise) = &body.promise else { return };
-        let task = promise.task();
+        let Body { future, promise: Some(promise), started } = &mut *body else { return };
         // An output that nobody wants ends the future, unless it has begun and is only not waited for any more.
-        let dead = promise.is_done() || !body.started && !promise.is_wanted();
-        body.started = true;
+        let dead = promise.is_done() || !*started && !promise.is_wanted();
+        *started = true;
         let waker = Waker::from(self.clone());
-        let polled = match &mut body.future {
+        let polled = match future {
             Some(future) if !dead => {
                 let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
-                match Local::within(task, || panics::catch(poll)) {
+                match promise.within(|| panics::catch(poll)) {
                     Ok(Poll::Pending) => return,
                     Ok(Poll::Ready(output)) => Some(Ok(output)),
                     Err(panic) => Some(Err(panic)),

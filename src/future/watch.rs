@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::panics;
 use crate::primitive::park::{Parker, lock};
 use crate::primitive::sync::{Arc, Mutex};
 use crate::scheduler::{Waited, sleep};
@@ -59,7 +60,7 @@ impl Watch {
         };
         self.parker.wake();
         if let Some(waker) = waker {
-            waker.wake();
+            panics::catch_drop(|| waker.wake());
         }
     }
 
@@ -75,11 +76,14 @@ impl Watch {
 
     /// As [`pop`](Self::pop); when there is none, `waker` is woken by the next.
     pub(super) fn pop_or_wake(&self, waker: &Waker) -> Option<u64> {
+        let mut other = Some(waker.clone());
         let mut ended = lock(&self.ended);
         let number = ended.queue.pop_front();
         if number.is_none() {
-            ended.waker = Some(waker.clone());
+            std::mem::swap(&mut ended.waker, &mut other);
         }
+        // The other waker is dropped after the lock: that is user code.
+        drop(ended);
         number
     }
 

@@ -2,9 +2,12 @@
 #![doc = include_str!("README.md")]
 
 mod blocked;
+#[allow(unsafe_code, reason = "a thread's record points to its registry, its worker and the tasks on its stack")]
 mod context;
 mod idle;
+#[allow(unsafe_code, reason = "ready tasks are linked through themselves")]
 mod inbox;
+#[allow(unsafe_code, reason = "promises are ended by address")]
 mod outstanding;
 mod registry;
 mod shutdown;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::context::local;
 use super::registry::{Phase, Registry};
 use super::wait::Waited;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,16 +37,11 @@ impl Stuck {
 
     /// Sleeps with the seat. The newest wait is given up when every seat is stuck, work is queued that nobody can run,
     /// and nothing has moved for a while: only an outsider could end it then.
-    pub(super) fn sleep(
-        &self,
-        registry: &Registry,
-        parker: &Parker,
-        deadline: Option<Instant>,
-        done: impl Fn() -> bool,
-    ) -> Waited {
+    pub(super) fn sleep(&self, registry: &Registry, parker: &Parker, done: impl Fn() -> bool) -> Waited {
         let ticket = self.enter();
         let mut quiet = (self.moves(), Instant::now());
         let waited = loop {
+            local(|local| local.worker().map(|worker| worker.purge(registry)));
             // ORDERING: Relaxed; a flag that only shortens the grace.
             let grace = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { GRACE };
             if self.moves() != quiet.0 {
@@ -56,14 +52,10 @@ impl Stuck {
                 self.stalled.store(true, Ordering::Relaxed);
                 break Waited::Stalled { cap: registry.spares.cap };
             }
-            let look = Instant::now() + LOOK;
-            if parker.sleep_until(deadline.map_or(look, |deadline| deadline.min(look))) {
+            if parker.sleep_until(Instant::now() + LOOK) {
                 // ORDERING: Relaxed; as above.
                 self.stalled.store(false, Ordering::Relaxed);
                 break Waited::Done;
-            }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                break Waited::TimedOut;
             }
         };
         self.leave(ticket);

@@ -116,7 +116,14 @@ fn layout(vtable: &VTable, edges: u32) -> Layout {
     Layout::from_size_align(size, vtable.align).unwrap_or(Layout::new::<Header>())
 }
 
-fn allocate(vtable: &'static VTable, birth: Birth, state: State, handles: u32, pending: u32, edges: u32) -> NonNull<Header> {
+fn allocate(
+    vtable: &'static VTable,
+    birth: Birth,
+    state: State,
+    handles: u32,
+    pending: u32,
+    edges: u32,
+) -> NonNull<Header> {
     let layout = layout(vtable, edges);
     // SAFETY: the layout holds a header at least, so its size is not zero.
     let Some(task) = NonNull::new(unsafe { alloc(layout) }.cast::<Header>()) else { handle_alloc_error(layout) };

@@ -98,12 +98,7 @@ pub(crate) fn fire(list: List, error: Option<TaskError>, mut ready: impl FnMut(R
     }
 }
 
-fn fire_one(
-    list: List,
-    error: Option<&TaskError>,
-    failed: &mut Vec<(List, TaskError)>,
-    ready: &mut impl FnMut(Ready),
-) {
+fn fire_one(list: List, error: Option<&TaskError>, failed: &mut Vec<(List, TaskError)>, ready: &mut impl FnMut(Ready)) {
     let mut inherited = None;
     let mut node = oldest_first(list);
     while !node.is_null() {

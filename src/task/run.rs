@@ -32,9 +32,28 @@ pub(crate) fn start(task: Ready) -> Option<Started> {
     }
 }
 
+/// The queue entry again, if its task is still to be started; else it is let go of.
+pub(crate) fn if_open(task: Ready) -> Option<Ready> {
+    // SAFETY: a queue entry holds its task.
+    if unsafe { task.0.as_ref() }.state.load().phase() == Phase::Open {
+        return Some(task);
+    }
+    skip(task);
+    None
+}
+
 impl Started {
     pub(crate) fn task(&self) -> NonNull<Header> {
         self.task
+    }
+
+    /// Cancels the task before its closure runs.
+    pub(crate) fn cancel(self, error: TaskError) {
+        // SAFETY: a `Started` has the closure and a reference; the closure goes first, as if it had run.
+        unsafe {
+            (self.task.as_ref().vtable.drop_closure)(self.task);
+            finish(self.task, Outcome::Error(error.into_word()), self.held, schedule);
+        }
     }
 
     /// Runs the closure, stores what came of it and tells those who waited; ready dependents go to `ready`.
@@ -105,11 +124,12 @@ pub(crate) fn cancel(task: &Handle, error: TaskError) -> bool {
 
 /// Cancels the task of a queue entry, if nobody has started it, and lets go of the entry.
 pub(crate) fn cancel_queued(task: Ready, error: TaskError) {
-    // SAFETY: a queue entry holds its task.
-    if let Some(list) = unsafe { task.0.as_ref().state.load().phase() == Phase::Open }
-        .then(|| unsafe { fail(task.0, error.clone()) })
-        .flatten()
-    {
+    // SAFETY: a queue entry holds its task until `skip`.
+    let list = unsafe {
+        let started = task.0.as_ref().state.load().phase() != Phase::Open;
+        if started { None } else { fail(task.0, error.clone()) }
+    };
+    if let Some(list) = list {
         fire(list, Some(error), schedule);
     }
     skip(task);
@@ -177,7 +197,8 @@ pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool) -> Option<R
     for index in 0..count {
         // SAFETY: the edge is in bounds and in no list. Its input is alive: the closure holds it, which nobody else may
         // drop yet. (A single edge that is taken ends the loop before the closure can matter again.)
-        let pushed = unsafe { super::dependents::Edge::push(NonNull::new_unchecked(&raw mut (*edges.as_ptr())[index])) };
+        let pushed =
+            unsafe { super::dependents::Edge::push(NonNull::new_unchecked(&raw mut (*edges.as_ptr())[index])) };
         if let Err(snapshot) = pushed {
             done += 1;
             // SAFETY: as above.

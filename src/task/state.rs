@@ -210,12 +210,7 @@ impl State {
             }
             let held = now & HELD != 0;
             // ORDERING: Release; pairs with the Acquire of the next `claim`. Acquire on failure: see `load`.
-            match self.0.compare_exchange_weak(
-                now,
-                (now & !PHASE) | OPEN | HELD,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.0.compare_exchange_weak(now, (now & !PHASE) | OPEN | HELD, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if held => return Unclaim::Done,
                 Ok(_) => return Unclaim::Queue,
                 Err(seen) => now = seen,
@@ -237,12 +232,8 @@ impl State {
             debug_assert!(now & PHASE == RUNNING);
             // ORDERING: Release publishes the result to every Acquire `load`; Acquire takes over the nodes' fields
             // (pairs with the Release of `push`) and, when unwanted, all the last handle's thread did (`abandon`).
-            match self.0.compare_exchange_weak(
-                now,
-                outcome.bits() | (now & keep),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.0.compare_exchange_weak(now, outcome.bits() | (now & keep), Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => {
                     return Finish::Finished { list: Snapshot(now).list(), unwanted: now & UNWANTED != 0 };
                 }
