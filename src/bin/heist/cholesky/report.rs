@@ -61,18 +61,9 @@ struct Worker {
 }
 
 impl Report {
-    pub(crate) fn new(
-        problem: &Problem,
-        warnings: &[String],
-        measured: &Measured,
-        residual: f64,
-    ) -> Report {
+    pub(crate) fn new(problem: &Problem, warnings: &[String], measured: &Measured, residual: f64) -> Report {
         let seconds = measured.achieved.as_secs_f64();
-        let busy: f64 = measured
-            .workers
-            .iter()
-            .map(|(busy, _)| busy.as_secs_f64())
-            .sum();
+        let busy: f64 = measured.workers.iter().map(|(busy, _)| busy.as_secs_f64()).sum();
         let work_per_worker = busy / measured.workers.len() as f64;
         let critical_path = measured.critical_path.as_secs_f64();
         let (rows, columns) = (problem.matrix.rows(), problem.size());
@@ -89,10 +80,7 @@ impl Report {
             workers: measured
                 .workers
                 .iter()
-                .map(|(busy, steals)| Worker {
-                    busy: busy.as_secs_f64() / seconds,
-                    steals: *steals,
-                })
+                .map(|(busy, steals)| Worker { busy: busy.as_secs_f64() / seconds, steals: *steals })
                 .collect(),
             warnings: warnings.to_vec(),
             densify_seconds: measured.densify.as_secs_f64(),
@@ -117,15 +105,12 @@ impl Report {
 
     /// The refusal when the bound is enforced.
     pub(crate) fn above_bound(&self) -> String {
-        format!(
-            "the residual {:.3e} is above its bound {:.0e}",
-            self.residual, self.bound
-        )
+        format!("the residual {:.3e} is above its bound {:.0e}", self.residual, self.bound)
     }
 
     pub(crate) fn json(&self) -> Result<String, Fail> {
-        let object = serde_json::to_string(self)
-            .map_err(|error| Fail::new(format!("cannot write the report: {error}")))?;
+        let object =
+            serde_json::to_string(self).map_err(|error| Fail::new(format!("cannot write the report: {error}")))?;
         Ok(object + "\n")
     }
 
@@ -137,16 +122,8 @@ impl Report {
             return shares().map(percent).collect::<Vec<_>>().join("  ");
         }
         let mean = shares().sum::<f64>() / self.workers.len() as f64;
-        let (least, most) = (
-            shares().fold(f64::MAX, f64::min),
-            shares().fold(0.0, f64::max),
-        );
-        format!(
-            "mean {}, least {}, most {}",
-            percent(mean),
-            percent(least),
-            percent(most)
-        )
+        let (least, most) = (shares().fold(f64::MAX, f64::min), shares().fold(0.0, f64::max));
+        format!("mean {}, least {}, most {}", percent(mean), percent(least), percent(most))
     }
 
     /// The tasks that workers took from each other.
@@ -154,11 +131,7 @@ impl Report {
         if self.workers.len() > LISTED {
             return self.steals.to_string();
         }
-        let each: Vec<_> = self
-            .workers
-            .iter()
-            .map(|worker| worker.steals.to_string())
-            .collect();
+        let each: Vec<_> = self.workers.iter().map(|worker| worker.steals.to_string()).collect();
         format!("{} ({})", self.steals, each.join(" + "))
     }
 
@@ -168,13 +141,7 @@ impl Report {
         let mut line = |name: &str, value: String| add_line(&mut text, name, &value);
         line("densify", milliseconds(self.densify_seconds));
         line("solve", milliseconds(self.seconds));
-        line(
-            "tasks",
-            format!(
-                "{}, {:.0} tasks/s, {:.1} GFLOP/s",
-                self.tasks, self.tasks_per_second, self.gflops
-            ),
-        );
+        line("tasks", format!("{}, {:.0} tasks/s, {:.1} GFLOP/s", self.tasks, self.tasks_per_second, self.gflops));
         line("busy", self.busy());
         line("steals", self.steals());
         line("critical path", milliseconds(self.critical_path_seconds));
@@ -189,10 +156,7 @@ impl Report {
         );
         line(
             "residual",
-            format!(
-                "{} = {:.3e}, {verdict} the bound {:.0e}",
-                self.residual_of, self.residual, self.bound
-            ),
+            format!("{} = {:.3e}, {verdict} the bound {:.0e}", self.residual_of, self.residual, self.bound),
         );
         text
     }
@@ -214,18 +178,11 @@ pub(crate) fn preamble(problem: &Problem, workers: usize, warnings: &[String]) -
     let densified = match problem.method {
         Method::Definite => format!("densified: {tiles}"),
         Method::LeastSquares => {
-            format!(
-                "densified ({}); AᵀA in {tiles}",
-                memory::size(dense_bytes(problem))
-            )
+            format!("densified ({}); AᵀA in {tiles}", memory::size(dense_bytes(problem)))
         }
     };
     let mut text = String::new();
-    add_line(
-        &mut text,
-        "matrix",
-        &format!("{}: {rows} × {columns}{stored}", problem.source),
-    );
+    add_line(&mut text, "matrix", &format!("{}: {rows} × {columns}{stored}", problem.source));
     add_line(&mut text, "", &densified);
     add_line(&mut text, "right side", &problem.rhs_source);
     add_line(&mut text, "method", method(problem.method));
