@@ -46,9 +46,6 @@ pub(crate) fn run(args: &args::Cholesky) -> Result<Outcome, Fail> {
     let target = args.output.as_deref().map(Target::probe).transpose()?;
     let problem = Problem::load(args, Allowed::of_this_process())?;
     let executor = executor(args.workers)?;
-    if !args.json {
-        output::print(&report::preamble(&problem, executor.workers(), executor.warnings()))?;
-    }
     let progress = Progress::new(!args.json, problem.tasks());
     let (x, measured) = solve(&executor, &problem, progress)?;
     let report = Report::new(&problem, executor.warnings(), &measured, problem.residual(&x));

@@ -1,4 +1,4 @@
-//! What a run says about itself: text before and after, or one JSON object.
+//! What a run says about itself: text, or one JSON object.
 
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct Report {
     rows: usize,
     columns: usize,
     densified_bytes: u128,
+    stored_entries: Option<usize>,
+    lower_triangle_bytes: u128,
     rhs: String,
     tile: usize,
     tile_rows: usize,
@@ -74,6 +76,8 @@ impl Report {
             rows,
             columns,
             densified_bytes: dense_bytes(problem),
+            stored_entries: problem.matrix.stored(),
+            lower_triangle_bytes: columns as u128 * (columns + problem.tile) as u128 * 4,
             rhs: problem.rhs_source.clone(),
             tile: problem.tile,
             tile_rows: problem.tile_rows(),
@@ -114,6 +118,24 @@ impl Report {
         Ok(object + "\n")
     }
 
+    fn stored(&self) -> String {
+        self.stored_entries.map_or_else(String::new, |entries| format!(", {entries} entries stored"))
+    }
+
+    /// What the dense form takes.
+    fn densified(&self) -> String {
+        let tiles = format!(
+            "{0} × {0} tiles of {1} × {1}, the lower triangle takes {2}",
+            self.tile_rows,
+            self.tile,
+            memory::size(self.lower_triangle_bytes),
+        );
+        if self.rows == self.columns {
+            return tiles;
+        }
+        format!("{}; AᵀA in {tiles}", memory::size(self.densified_bytes))
+    }
+
     /// The share of the time that each worker spent inside tasks.
     fn busy(&self) -> String {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
@@ -139,6 +161,14 @@ impl Report {
         let verdict = if self.within_bound { "within" } else { "ABOVE" };
         let mut text = String::new();
         let mut line = |name: &str, value: String| add_line(&mut text, name, &value);
+        line("matrix", format!("{}: {} × {}{}", self.matrix, self.rows, self.columns, self.stored()));
+        line("densified", self.densified());
+        line("right side", self.rhs.clone());
+        line("method", self.method.to_owned());
+        line("workers", self.workers.len().to_string());
+        for warning in &self.warnings {
+            line("warning", warning.clone());
+        }
         line("densify", milliseconds(self.densify_seconds));
         line("solve", milliseconds(self.seconds));
         line("tasks", format!("{}, {:.0} tasks/s, {:.1} GFLOP/s", self.tasks, self.tasks_per_second, self.gflops));
@@ -160,37 +190,6 @@ impl Report {
         );
         text
     }
-}
-
-/// What is about to be done.
-pub(crate) fn preamble(problem: &Problem, workers: usize, warnings: &[String]) -> String {
-    let (rows, columns) = (problem.matrix.rows(), problem.size());
-    let stored = match problem.matrix.stored() {
-        Some(entries) => format!(", {entries} entries stored"),
-        None => String::new(),
-    };
-    let tiles = format!(
-        "{0} × {0} tiles of {1} × {1}, the lower triangle takes {2}",
-        problem.tile_rows(),
-        problem.tile,
-        memory::size(columns as u128 * (columns + problem.tile) as u128 * 4),
-    );
-    let densified = match problem.method {
-        Method::Definite => format!("densified: {tiles}"),
-        Method::LeastSquares => {
-            format!("densified ({}); AᵀA in {tiles}", memory::size(dense_bytes(problem)))
-        }
-    };
-    let mut text = String::new();
-    add_line(&mut text, "matrix", &format!("{}: {rows} × {columns}{stored}", problem.source));
-    add_line(&mut text, "", &densified);
-    add_line(&mut text, "right side", &problem.rhs_source);
-    add_line(&mut text, "method", method(problem.method));
-    add_line(&mut text, "workers", &workers.to_string());
-    for warning in warnings {
-        add_line(&mut text, "warning", warning);
-    }
-    text
 }
 
 fn add_line(text: &mut String, name: &str, value: &str) {
