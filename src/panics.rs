@@ -74,7 +74,7 @@ pub(crate) fn catch<R>(call: impl FnOnce() -> R) -> Result<R, TaskErrorKind> {
 
 #[cold]
 fn report(payload: Box<dyn Any + Send>) -> TaskErrorKind {
-    let backtrace = SEEN.with(|seen| seen.borrow_mut().take());
+    let backtrace = SEEN.try_with(|seen| seen.borrow_mut().take()).ok().flatten();
     let message = message_of(&*payload);
     catch_drop(|| drop(payload));
     TaskErrorKind::Panicked { message, backtrace }

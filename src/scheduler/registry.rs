@@ -18,8 +18,8 @@ use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU8, AtomicUsize, Ordering};
 use crate::primitive::deque::Deque;
-use crate::primitive::park::lock;
-use crate::primitive::sync::{Arc, Condvar, Mutex};
+use crate::primitive::lock::{Condvar, Mutex};
+use crate::primitive::sync::Arc;
 use crate::task::{self, Birth, Handle, Held, Home, Ready, Schedule, Started, Typed, Work};
 
 /// Workers that share an inbox.
@@ -119,7 +119,7 @@ impl Registry {
             let worker = Worker::new(index, deque, victims, registry.settings.seed);
             if let Err((source, worker)) = registry.make_thread(worker) {
                 drop(worker);
-                let name = (registry.settings.thread_name)(index);
+                let name = registry.thread_name(index);
                 registry.close(Phase::Cancelling);
                 registry.join();
                 return Err(Error::new(ErrorKind::Thread { name, source }));
@@ -131,19 +131,19 @@ impl Registry {
     /// Makes a thread that drives `worker`.
     fn make_thread(self: &Arc<Self>, worker: Box<Worker>) -> Result<(), (std::io::Error, Box<Worker>)> {
         let registry = self.clone();
-        let name = (self.settings.thread_name)(worker.index);
+        let name = self.thread_name(worker.index);
         // A thread that is refused takes its closure with it; the worker must not go that way.
         let parcel = Arc::new(Mutex::new(Some(worker)));
         let sent = parcel.clone();
         let made = std::thread::Builder::new().name(name).stack_size(self.settings.stack_size).spawn(move || {
-            let worker = lock(&sent).take();
+            let worker = sent.lock().take();
             if let Some(worker) = worker {
                 live(&registry, worker);
             }
         });
-        match (made, lock(&parcel)) {
+        match (made, parcel.lock()) {
             (Ok(thread), _) => {
-                lock(&self.threads).push(thread);
+                self.threads.lock().push(thread);
                 Ok(())
             }
             (Err(error), mut parcel) => match parcel.take() {
@@ -163,6 +163,13 @@ impl Registry {
                 Some(worker)
             }
         }
+    }
+
+    /// The name of a thread made for `worker`. A naming function that panics, or a name the system cannot take, does no
+    /// harm.
+    fn thread_name(&self, worker: usize) -> String {
+        let name = crate::panics::catch(|| (self.settings.thread_name)(worker));
+        name.map_or_else(|_| format!("heist-{worker}"), |name| name.replace('\0', "?"))
     }
 
     /// A further count of itself, from a thread that holds one.
@@ -318,6 +325,17 @@ impl Registry {
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
         self.queue_next(task::ready_unwanted(self.birth(location), work));
+        // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
+        if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
+            self.cancel_inboxes();
+        }
+    }
+
+    /// Cancels what lies in the inboxes of an executor that starts nothing any more.
+    fn cancel_inboxes(&self) {
+        for task in self.inboxes.iter().flat_map(Inbox::take) {
+            task::cancel_queued(task, self.closed_error());
+        }
     }
 
     /// Makes a task that waits for `inputs`.
@@ -408,12 +426,14 @@ impl Registry {
 
     /// The threads, to be joined.
     pub(super) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
-        std::mem::take(&mut *lock(&self.threads))
+        std::mem::take(&mut *self.threads.lock())
     }
 }
 
 impl Schedule for Registry {
     fn ready(&self, task: Ready) {
+        // Once queued, the task may end before this call does, and with it what keeps the registry for an outsider.
+        let _kept = if local(|local| local.serves(self)) { None } else { self.strong() };
         self.queue(task);
     }
     fn finished(&self) {
@@ -427,8 +447,6 @@ impl Schedule for Registry {
 impl Drop for Registry {
     /// What still lies in an inbox are entries of tasks that are done.
     fn drop(&mut self) {
-        for inbox in &self.inboxes {
-            inbox.take().for_each(task::skip);
-        }
+        self.cancel_inboxes();
     }
 }

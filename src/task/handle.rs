@@ -158,7 +158,7 @@ pub(crate) fn schedule(task: Ready) {
     unsafe { (*(*task.0.as_ref().home).0).ready(task) }
 }
 
-/// Lets go of a queue entry whose task will not be run from it.
+/// Lets go of a queue entry whose task is done.
 pub(crate) fn skip(task: Ready) {
     // SAFETY: a `Ready` is the runtime's reference.
     unsafe { give_back(task.0) };

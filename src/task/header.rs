@@ -1,6 +1,5 @@
 //! The shared head of every task: what the runtime touches without knowing the task's types.
 
-use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -8,7 +7,7 @@ use super::dependents::Edge;
 use super::state::{Outcome, State};
 use crate::error::TaskId;
 use crate::primitive::atomic::{AtomicI32, AtomicU32};
-use crate::primitive::cell::Witness;
+use crate::primitive::cell::{Cell, Witness};
 
 /// What a task needs of the scheduler it belongs to; the task folder knows nothing else of it.
 pub(crate) trait Schedule: Send + Sync {

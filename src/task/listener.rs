@@ -4,9 +4,11 @@ use std::task::Waker;
 
 use super::dependents::{Node, listen};
 use super::handle::Handle;
+use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
+use crate::primitive::sync::Arc;
 
 const WAITING: u8 = 0;
 const WITHDRAWN: u8 = 1;
@@ -53,31 +55,30 @@ impl Listener {
         }
     }
 
-    /// Replaces the waker; false when it has fired.
+    /// Replaces the waker; false when it has fired. No waker is cloned or dropped under the lock: that is user code.
     pub(crate) fn renew(&self, waker: &Waker) -> bool {
-        match &mut *lock(&self.action) {
-            Some(Action::Wake(old)) => {
-                old.clone_from(waker);
-                true
-            }
-            _ => false,
-        }
+        let mut other = waker.clone();
+        let mut action = self.action.lock();
+        let Some(Action::Wake(own)) = &mut *action else { return false };
+        std::mem::swap(own, &mut other);
+        drop(action);
+        true
     }
 
     /// Takes the action away; false when it has fired. The caller tells the list with `withdraw`.
     pub(crate) fn cancel(&self) -> bool {
         // ORDERING: Release; pairs with the Acquire of `is_withdrawn`.
         self.state.store(WITHDRAWN, Ordering::Release);
-        let action = lock(&self.action).take();
+        let action = self.action.lock().take();
         action.is_some()
     }
 
     /// Does what it is for, unless that was done or taken away.
     pub(crate) fn fire(&self) {
-        let action = lock(&self.action).take();
+        let action = self.action.lock().take();
         match action {
             None => {}
-            Some(Action::Wake(waker)) => waker.wake(),
+            Some(Action::Wake(waker)) => panics::catch_drop(|| waker.wake()),
             Some(Action::Unpark(thread)) => thread.wake(),
             Some(Action::Release(handle)) => drop(handle),
             Some(Action::Call(call)) => call(),

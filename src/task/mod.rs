@@ -7,6 +7,8 @@ mod handle;
 mod header;
 mod listener;
 mod make;
+#[cfg(all(test, heist_loom))]
+pub(crate) mod models;
 mod run;
 mod state;
 mod typed;
@@ -19,6 +21,6 @@ pub(crate) use header::{Header, Home, Ready, Schedule};
 pub(crate) use listener::{Action, Listener};
 pub(crate) use make::Held;
 pub(crate) use make::{Unkept, after, ready, ready_unwanted, unkept, with_error, with_value};
-pub(crate) use run::{Help, Started, cancel, cancel_queued, help, start};
+pub(crate) use run::{Help, Started, cancel, cancel_queued, help, if_open, start};
 pub(crate) use state::Phase;
 pub(crate) use typed::{Input, Typed};

@@ -10,6 +10,7 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
     ("numa/src/sys.rs", "affinity masks are read and set by raw syscalls"),
     ("src/error.rs", "an error travels in a task's state word"),
     ("src/fork.rs", "forks are noticed by pthread_atfork"),
+    ("src/primitive/lock.rs", "ThreadSanitizer is told of locks"),
     ("src/scheduler/context.rs", "a thread's record points to its registry, its worker and the tasks on its stack"),
     ("src/scheduler/inbox.rs", "ready tasks are linked through themselves"),
     ("src/scheduler/outstanding.rs", "promises are ended by address"),
