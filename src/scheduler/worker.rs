@@ -14,7 +14,7 @@ use crate::task::{self, Ready};
 
 /// Dependents that run one after the other without a look at the queues (a chain never ends by itself).
 const DIRECT: u32 = 64;
-/// Finds between two looks at the inbox that come before the own deque (a LIFO deque may never empty).
+/// Finds between two looks at what has waited longest, in the inbox or the own deque (a LIFO deque may never empty).
 const FAIR: u32 = 64;
 /// Looks through all queues before a worker sleeps, and pauses between two of them.
 const SEARCHES: u32 = 40;
@@ -44,11 +44,22 @@ impl Worker {
         let finds = self.finds.get().wrapping_add(1);
         self.finds.set(finds);
         if finds.is_multiple_of(FAIR)
-            && let Some(task) = self.take_inbox(registry, registry.inbox_of(self.index))
+            && let Some(task) = self.find_oldest(registry, finds)
         {
             return Some(task);
         }
         registry.slots[self.index].take_next().or_else(|| self.deque.pop()).or_else(|| self.find_far(registry))
+    }
+
+    /// What the newest would keep waiting for ever: in turn what is in the inbox and the oldest of the own deque.
+    #[cold]
+    fn find_oldest(&self, registry: &Registry, finds: u32) -> Option<Ready> {
+        if finds.is_multiple_of(2 * FAIR)
+            && let Steal::Success(task) = registry.slots[self.index].stealer.steal()
+        {
+            return Some(task);
+        }
+        self.take_inbox(registry, registry.inbox_of(self.index))
     }
 
     #[inline(never)]
