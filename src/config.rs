@@ -46,10 +46,14 @@ pub(crate) struct Host {
 
 /// Reads the host. `inherited` is the affinity mask from before any thread was pinned.
 pub(crate) fn host(inherited: &CpuSet) -> Result<Host, Error> {
-    let recorded = std::env::var_os("HEIST_SYSFS_ROOT").map(PathBuf::from);
+    let recorded = std::env::var_os("HEIST_SYSFS_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from);
     let real = recorded.is_none();
     let root = recorded.unwrap_or_else(|| PathBuf::from("/"));
     let allowed = if real { inherited.clone() } else { heist_numa::online(&root)? };
+    if !real && allowed.is_empty() {
+        let text = format!("HEIST_SYSFS_ROOT is `{}`, below which no recorded CPUs are found", root.display());
+        return Err(Error::new(ErrorKind::Setting(text)));
+    }
     let mut warnings = Vec::new();
     let cores = match Cores::read(&root, &allowed) {
         Err(error) if error.is_syntax() => {
