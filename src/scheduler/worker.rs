@@ -64,6 +64,9 @@ impl Worker {
 
     #[inline(never)]
     fn find_far(&self, registry: &Registry) -> Option<Ready> {
+        // Nothing waits in the own queues. Counted from here, not from idle searches, whose number is a matter of time:
+        // one worker repeats itself.
+        self.finds.set(0);
         let own = registry.inbox_of(self.index);
         self.take_inbox(registry, own)
             .or_else(|| self.steal(registry))
