@@ -367,7 +367,10 @@ impl Registry {
         if let Err(error) = self.admit() {
             return works.map(|_| task::with_error(self.birth(location), error.clone())).collect();
         }
-        let (tasks, queue): (Vec<_>, Vec<_>) = works.map(|work| task::ready(self.birth(location), work)).unzip();
+        // The caller's iterator may panic, so it is through before the first task is made.
+        let works: Vec<_> = works.collect();
+        let (tasks, queue): (Vec<_>, Vec<_>) =
+            works.into_iter().map(|work| task::ready(self.birth(location), work)).unzip();
         self.count_created(tasks.len() as u64);
         self.queue_all(queue);
         for task in &tasks {
