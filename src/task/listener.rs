@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use super::dependents::{Node, listen};
 use super::handle::Handle;
+use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
 use crate::primitive::park::{Parker, lock};
 use crate::primitive::sync::{Arc, Mutex};
@@ -77,10 +78,10 @@ impl Listener {
         let action = lock(&self.action).take();
         match action {
             None => {}
-            Some(Action::Wake(waker)) => waker.wake(),
+            Some(Action::Wake(waker)) => panics::catch_drop(|| waker.wake()),
             Some(Action::Unpark(thread)) => thread.wake(),
             Some(Action::Release(handle)) => drop(handle),
-            Some(Action::Call(call)) => call(),
+            Some(Action::Call(call)) => panics::catch_drop(call),
         }
     }
 
