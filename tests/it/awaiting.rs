@@ -420,9 +420,9 @@ fn blocking_waits_within_async_tasks_are_allowed() {
         ex.submit(|| 1).result().unwrap()
     }
     guard(|| {
-        let ex = executor(1);
+        let (ex, other) = (executor(1), executor(1));
         let inner = ex.clone();
-        let (end, slow) = running(&executor(1), 5);
+        let (end, slow) = running(&other, 5);
         let task = ex.spawn(async move { block(&inner) + slow.result().unwrap() });
         end.send(()).unwrap();
         assert_eq!(task.result().unwrap(), 6);

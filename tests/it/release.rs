@@ -93,7 +93,7 @@ fn finished_pending_and_failed_futures_all_let_go() {
         drop(pending);
         assert_eq!(drops.count(), 2);
         drop(failed);
-        assert_eq!(drops.count(), 3, "an error goes with its last holder");
+        until("the error goes with its last holder, which may be the worker that ended the task", || drops.count() == 3);
     });
 }
 

@@ -104,18 +104,24 @@ fn threads_have_names() {
 
 #[test]
 fn stacks_are_as_large_as_asked_for() {
+    /// Recurs until so many bytes of stack lie between here and `top`.
     #[inline(never)]
-    fn use_stack(bytes: usize) -> u8 {
-        let page = std::hint::black_box([1_u8; 4096]);
-        if bytes <= page.len() { page[bytes % 4096] } else { use_stack(bytes - page.len()) + page[0] - 1 }
+    fn use_stack(top: usize, bytes: usize) -> u8 {
+        let frame = std::hint::black_box([1_u8; 1024]);
+        let here = (&raw const frame).addr();
+        if top.abs_diff(here) >= bytes { frame[0] } else { use_stack(top, bytes) + frame[1] - 1 }
+    }
+    fn use_half_of_32_mib() -> u8 {
+        let top = 0_u8;
+        use_stack((&raw const top).addr(), 16 << 20)
     }
     guard(|| {
         let ex = Executor::builder().workers(1).stack_size(32 << 20).build().unwrap();
-        assert_eq!(ex.submit(|| use_stack(24 << 20)).result().unwrap(), 1);
+        assert_eq!(ex.submit(use_half_of_32_mib).result().unwrap(), 1);
         let inner = ex.clone();
         let spare = ex.submit(move || {
             let (promise, gate) = inner.promise::<u8>();
-            inner.submit(move || promise.fulfil(use_stack(24 << 20))).detach();
+            inner.submit(move || promise.fulfil(use_half_of_32_mib())).detach();
             gate.result().unwrap()
         });
         assert_eq!(spare.result().unwrap(), 1, "those of spare threads too");
