@@ -9,7 +9,7 @@ use super::task_future::TaskFuture;
 use super::watch::{Entry, Watch};
 use crate::error::TaskError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{Waited, help_any, is_elsewhere};
+use crate::scheduler::{Waited, help_once, is_elsewhere};
 
 /// Yields each future once it is done, with its result: values, errors and cancellations alike.
 ///
@@ -152,10 +152,13 @@ impl<T> AsCompleted<T> {
         Some((future, result))
     }
 
-    /// Runs one of the futures on this thread, if it is an executor's and the future not begun; whether one was tried.
+    /// Runs one of the futures, or an input of it, on this thread, if that is an executor's and the task not begun;
+    /// whether there is another one to try.
     fn help(&mut self) -> bool {
-        let Some(number) = self.unhelped.pop_front() else { return false };
-        help_any(self.waiting.get(&number).map(|(future, _)| future.handle()));
+        let Some(number) = self.unhelped.front() else { return false };
+        if !self.waiting.get(number).is_some_and(|(future, _)| help_once(future.handle())) {
+            self.unhelped.pop_front();
+        }
         true
     }
 }

@@ -3,7 +3,6 @@
 use std::panic::Location;
 use std::time::Instant;
 
-use super::blocked::Blocked;
 use super::context::{Local, local};
 use super::idle::Idle;
 use super::inbox::{Chain, Inbox};
@@ -70,7 +69,6 @@ pub(crate) struct Registry {
     outside: Box<[Padded<Counters>]>,
     pub(super) spares: Spares,
     pub(crate) outstanding: Outstanding,
-    pub(super) blocked: Blocked,
     pub(super) stuck: Stuck,
     /// Itself, for the threads it makes.
     this: std::sync::Weak<Self>,
@@ -103,7 +101,6 @@ impl Registry {
             outside: (0..OUTSIDE).map(|_| Counters::new()).collect(),
             spares: Spares::new(settings.max_spare_threads),
             outstanding: Outstanding::new(),
-            blocked: Blocked::new(),
             stuck: Stuck::new(),
             this: this.clone(),
             handles: AtomicUsize::new(1),
@@ -115,6 +112,8 @@ impl Registry {
             kept: Mutex::new(Some(kept)),
             settings,
         });
+        let scheduler: std::sync::Weak<dyn Schedule> = registry.this.clone();
+        task::announce(registry.id, scheduler);
         for (index, deque) in deques.into_iter().enumerate() {
             let victims = Victims::new(&registry.settings.rings[index]);
             let worker = Worker::new(index, deque, victims, registry.settings.seed);
@@ -169,7 +168,7 @@ impl Registry {
     /// The name of a thread made for `worker`. A naming function that panics, or a name the system cannot take, does no
     /// harm.
     fn thread_name(&self, worker: usize) -> String {
-        let name = crate::panics::catch(|| (self.settings.thread_name)(worker));
+        let name = panics::catch(|| (self.settings.thread_name)(worker));
         name.map_or_else(|_| format!("heist-{worker}"), |name| name.replace('\0', "?"))
     }
 
@@ -401,7 +400,13 @@ impl Registry {
     #[inline]
     fn withdraw_if_late(&self, task: &Handle) {
         // The fence of `notify` lies between the count of the task and this look (scheduler README, "Shutdown").
-        if self.phase() != Phase::Open && !local(|local| local.serves(self)) {
+        let late = match self.phase() {
+            Phase::Open => false,
+            Phase::Draining | Phase::Cancelling => !local(|local| local.serves(self)),
+            // Also on a thread of its own whose task was cancelled and still runs.
+            Phase::Ended => true,
+        };
+        if late {
             task::cancel(task, self.closed_error());
         }
     }
@@ -445,8 +450,6 @@ impl Registry {
 
 impl Schedule for Registry {
     fn ready(&self, task: Ready) {
-        // Once queued, the task may end before this call does, and with it what keeps the registry for an outsider.
-        let _kept = if local(|local| local.serves(self)) { None } else { self.strong() };
         self.queue(task);
     }
     fn finished(&self) {
@@ -460,6 +463,7 @@ impl Schedule for Registry {
 impl Drop for Registry {
     /// What still lies in an inbox are entries of tasks that are done.
     fn drop(&mut self) {
+        task::retract(self.id);
         self.cancel_inboxes();
     }
 }

@@ -3,8 +3,8 @@
 use std::ptr::NonNull;
 
 use super::cell;
-use super::handle::schedule;
 use super::header::{Header, Ready};
+use super::home;
 use super::listener::Listener;
 use super::state::{Cancel, List, Phase, Snapshot};
 use crate::error::TaskError;
@@ -253,6 +253,8 @@ fn sweep(task: &Header) {
             (*bottom).next.set(std::ptr::null());
             error_of(done)
         };
-        fire(List(top), error, schedule);
+        // The list's dependents may end at any time, and with them what else keeps the scheduler.
+        let home = home::keep(task);
+        fire(List(top), error, |task| home.ready(task));
     }
 }

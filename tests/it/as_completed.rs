@@ -64,7 +64,8 @@ fn failed_and_cancelled_ones_are_yielded() {
         let results: Vec<_> = completed.by_ref().map(|(_, result)| result).collect();
         assert_eq!(results.len(), 5);
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
-        let count = |of: fn(&heist::TaskError) -> bool| results.iter().flat_map(|r| r.as_ref().err()).filter(|e| of(e)).count();
+        let count =
+            |of: fn(&heist::TaskError) -> bool| results.iter().flat_map(|r| r.as_ref().err()).filter(|e| of(e)).count();
         assert_eq!(count(heist::TaskError::is_cancelled), 1);
         assert_eq!(count(heist::TaskError::is_panic), 2);
         assert_eq!(count(heist::TaskError::is_failed), 1);

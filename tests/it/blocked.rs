@@ -10,12 +10,7 @@ use crate::support::{Count, executor, guard};
 
 /// `total` tasks wait for one promise, which the last of them keeps. The results of the waits.
 fn a_crowd(workers: usize, spares: usize, total: usize) -> Vec<Result<u64, TaskError>> {
-    let ex = Executor::builder()
-        .workers(workers)
-        .max_spare_threads(spares)
-        .stack_size(128 << 10)
-        .build()
-        .unwrap();
+    let ex = Executor::builder().workers(workers).max_spare_threads(spares).stack_size(128 << 10).build().unwrap();
     let (promise, gate) = ex.promise::<u64>();
     let promise = Arc::new(Mutex::new(Some(promise)));
     let arrived = Count::default();

@@ -85,7 +85,8 @@ fn finished_pending_and_failed_futures_all_let_go() {
         finished.wait().unwrap();
         let (_p, never) = never::<()>(&ex);
         let pending = ex.submit_after(&never, move |()| drop(pending));
-        let failed = ex.submit_result(move || Err::<(), _>(Box::<dyn std::error::Error + Send + Sync>::from(Text(failed))));
+        let failed =
+            ex.submit_result(move || Err::<(), _>(Box::<dyn std::error::Error + Send + Sync>::from(Text(failed))));
         failed.wait().unwrap();
         assert_eq!(drops.count(), 0);
         drop(finished);
@@ -93,7 +94,9 @@ fn finished_pending_and_failed_futures_all_let_go() {
         drop(pending);
         assert_eq!(drops.count(), 2);
         drop(failed);
-        until("the error goes with its last holder, which may be the worker that ended the task", || drops.count() == 3);
+        until("the error goes with its last holder, which may be the worker that ended the task", || {
+            drops.count() == 3
+        });
     });
 }
 

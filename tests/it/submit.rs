@@ -70,9 +70,8 @@ fn inputs_come_in_every_shape() {
         let ex = executor(2);
         let f = |n: u64| ex.submit(move || n);
         let twelve = (f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11));
-        let sum = ex.submit_after(twelve, |(a, b, c, d, e, f, g, h, i, j, k, l)| {
-            a + b + c + d + e + f + g + h + i + j + k + l
-        });
+        let sum = ex
+            .submit_after(twelve, |(a, b, c, d, e, f, g, h, i, j, k, l)| a + b + c + d + e + f + g + h + i + j + k + l);
         assert_eq!(sum.result().unwrap(), 66);
 
         let list: Vec<TaskFuture<u64>> = (0..10).map(f).collect();
@@ -208,7 +207,8 @@ fn map_after_takes_futures_as_elements_and_as_constants() {
         let offset = ex.submit(|| 100);
         let items = ex.map(0..3, |n| n);
         let factor = 2;
-        let moved = ex.map_after(items.iter().map(|item| (item, &offset)), move |(item, offset)| item * factor + offset);
+        let moved =
+            ex.map_after(items.iter().map(|item| (item, &offset)), move |(item, offset)| item * factor + offset);
         assert_eq!(ex.gather(moved).unwrap(), [100, 102, 104]);
     });
 }
