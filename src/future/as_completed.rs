@@ -9,7 +9,8 @@ use super::task_future::TaskFuture;
 use super::watch::{Entry, Watch};
 use crate::error::TaskError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{Waited, help_once, is_elsewhere};
+use crate::scheduler::{Waited, blocked, help_once, is_elsewhere};
+use crate::task::Handle;
 
 /// Yields each future once it is done, with its result: values, errors and cancellations alike.
 ///
@@ -183,8 +184,14 @@ impl<T: Clone + Sync> Iterator for AsCompleted<T> {
             if self.deadline.is_none() && self.help() {
                 continue;
             }
-            let elsewhere = self.waiting.values().next().is_some_and(|(future, _)| is_elsewhere(future.handle()));
-            let waited = if elsewhere { Waited::Forked } else { self.watch.sleep(self.deadline) };
+            let left = self.waiting.values().map(|(future, _)| future.handle());
+            let waited = if left.clone().next().is_some_and(is_elsewhere) {
+                Waited::Forked
+            } else if self.deadline.is_none() && blocked::all_lead_back(left.map(Handle::task)) {
+                Waited::Deadlock
+            } else {
+                self.watch.sleep(self.deadline)
+            };
             match waited {
                 Waited::Done => {}
                 _ if self.has_ready() => {}

@@ -76,6 +76,9 @@ impl<'a, T> Group<'a, T> {
         let unfinished =
             || self.futures.iter().map(TaskFuture::handle).filter(|task| !task.head().state.load().is_done());
         let needs_all = deadline.is_none() && unfinished().count() <= self.missing;
+        if deadline.is_none() && !needs_all && blocked::all_lead_back(unfinished().map(Handle::task)) {
+            return None;
+        }
         blocked::enter(unfinished().filter(|_| needs_all).map(Handle::task))
     }
 

@@ -17,29 +17,49 @@ fn waits() -> std::sync::MutexGuard<'static, BTreeMap<usize, Vec<usize>>> {
 /// The note of a blocked thread; taken back when dropped.
 pub(crate) struct Note(());
 
+/// Whether some of `awaited` wait, by way of others, for one of `mine`.
+fn leads_back(waits: &BTreeMap<usize, Vec<usize>>, mine: &BTreeSet<usize>, awaited: &[usize]) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = awaited.to_vec();
+    while let Some(next) = open.pop() {
+        if mine.contains(&next) {
+            return true;
+        }
+        if seen.insert(next) {
+            open.extend(waits.get(&next).into_iter().flatten());
+        }
+    }
+    false
+}
+
+fn on_this_stack() -> BTreeSet<usize> {
+    local(|local| local.tasks().map(|task| task.addr().get()).collect())
+}
+
 /// Notes that all tasks on this stack wait for all of `awaited`; none if one of these waits, by way of others, for one of
 /// them.
 pub(crate) fn enter(awaited: impl Iterator<Item = NonNull<Header>>) -> Option<Note> {
-    let awaited: Vec<_> = awaited.map(|task| task.addr().get()).collect();
-    local(|local| {
-        let mine: BTreeSet<_> = local.tasks().map(|task| task.addr().get()).collect();
-        if mine.is_empty() {
-            return Some(Note(()));
-        }
+    let mine = on_this_stack();
+    if !mine.is_empty() {
+        let awaited: Vec<_> = awaited.map(|task| task.addr().get()).collect();
         let mut waits = waits();
-        let mut seen = BTreeSet::new();
-        let mut open = awaited.clone();
-        while let Some(next) = open.pop() {
-            if mine.contains(&next) {
-                return None;
-            }
-            if seen.insert(next) {
-                open.extend(waits.get(&next).into_iter().flatten());
-            }
+        if leads_back(&waits, &mine, &awaited) {
+            return None;
         }
         waits.extend(mine.into_iter().map(|task| (task, awaited.clone())));
-        Some(Note(()))
-    })
+    }
+    Some(Note(()))
+}
+
+/// Whether every one of `awaited`, and there are some, waits for a task on this stack.
+pub(crate) fn all_lead_back(mut awaited: impl Iterator<Item = NonNull<Header>>) -> bool {
+    let mine = on_this_stack();
+    if mine.is_empty() {
+        return false;
+    }
+    let waits = waits();
+    let mut leads_back = |task: NonNull<Header>| leads_back(&waits, &mine, &[task.addr().get()]);
+    awaited.next().is_some_and(&mut leads_back) && awaited.all(leads_back)
 }
 
 impl Drop for Note {
