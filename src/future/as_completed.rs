@@ -9,7 +9,8 @@ use super::task_future::TaskFuture;
 use super::watch::{Entry, Watch};
 use crate::error::TaskError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{Waited, help_any, is_elsewhere};
+use crate::scheduler::{Waited, blocked, help_once, is_elsewhere};
+use crate::task::Handle;
 
 /// Yields each future once it is done, with its result: values, errors and cancellations alike.
 ///
@@ -60,11 +61,16 @@ impl<T> AsCompleted<T> {
 
     /// Drops every future that was not yielded, which releases those that nobody else holds.
     pub fn clear(&mut self) {
+        self.withdraw();
+        // One that ends at this moment still tells the old watch.
+        self.watch = Watch::new();
+    }
+
+    fn withdraw(&mut self) {
         for (_, (future, mut entry)) in self.waiting.drain() {
             entry.withdraw(future.handle());
         }
         self.unhelped.clear();
-        while self.watch.pop().is_some() {}
     }
 
     /// How many are still to be yielded.
@@ -147,10 +153,13 @@ impl<T> AsCompleted<T> {
         Some((future, result))
     }
 
-    /// Runs one of the futures on this thread, if it is an executor's and the future not begun; whether one was tried.
+    /// Runs one of the futures, or an input of it, on this thread, if that is an executor's and the task not begun;
+    /// whether there is another one to try.
     fn help(&mut self) -> bool {
-        let Some(number) = self.unhelped.pop_front() else { return false };
-        help_any(self.waiting.get(&number).map(|(future, _)| future.handle()));
+        let Some(number) = self.unhelped.front() else { return false };
+        if !self.waiting.get(number).is_some_and(|(future, _)| help_once(future.handle())) {
+            self.unhelped.pop_front();
+        }
         true
     }
 }
@@ -175,8 +184,14 @@ impl<T: Clone + Sync> Iterator for AsCompleted<T> {
             if self.deadline.is_none() && self.help() {
                 continue;
             }
-            let elsewhere = self.waiting.values().next().is_some_and(|(future, _)| is_elsewhere(future.handle()));
-            let waited = if elsewhere { Waited::Forked } else { self.watch.sleep(self.deadline) };
+            let left = self.waiting.values().map(|(future, _)| future.handle());
+            let waited = if left.clone().next().is_some_and(is_elsewhere) {
+                Waited::Forked
+            } else if self.deadline.is_none() && blocked::all_lead_back(left.map(Handle::task)) {
+                Waited::Deadlock
+            } else {
+                self.watch.sleep(self.deadline)
+            };
             match waited {
                 Waited::Done => {}
                 _ if self.has_ready() => {}
@@ -191,7 +206,7 @@ impl<T: Clone + Sync> Iterator for AsCompleted<T> {
 
 impl<T> Drop for AsCompleted<T> {
     fn drop(&mut self) {
-        self.clear();
+        self.withdraw();
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Promise<T: Send + 'static> {
 
 impl<T: Send + 'static> Promise<T> {
     pub(crate) fn new(registry: &Arc<Registry>, location: &'static Location<'static>) -> (Self, TaskFuture<T>) {
-        registry.count_created(1);
+        registry.count_promise();
         let (unkept, task) = task::unkept(registry.birth(location));
         registry.outstanding.add(unkept.task());
         // Looked at after the promise is in the set, which a closing thread empties after it has closed.

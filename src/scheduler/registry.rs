@@ -3,7 +3,6 @@
 use std::panic::Location;
 use std::time::Instant;
 
-use super::blocked::Blocked;
 use super::context::{Local, local};
 use super::idle::Idle;
 use super::inbox::{Chain, Inbox};
@@ -15,8 +14,9 @@ use super::victim::Victims;
 use super::worker::{Worker, live};
 use crate::counters::Counters;
 use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
+use crate::panics;
 use crate::primitive::Padded;
-use crate::primitive::atomic::{AtomicU8, AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
 use crate::primitive::deque::Deque;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::sync::Arc;
@@ -69,7 +69,6 @@ pub(crate) struct Registry {
     outside: Box<[Padded<Counters>]>,
     pub(super) spares: Spares,
     pub(crate) outstanding: Outstanding,
-    pub(super) blocked: Blocked,
     pub(super) stuck: Stuck,
     /// Itself, for the threads it makes.
     this: std::sync::Weak<Self>,
@@ -102,7 +101,6 @@ impl Registry {
             outside: (0..OUTSIDE).map(|_| Counters::new()).collect(),
             spares: Spares::new(settings.max_spare_threads),
             outstanding: Outstanding::new(),
-            blocked: Blocked::new(),
             stuck: Stuck::new(),
             this: this.clone(),
             handles: AtomicUsize::new(1),
@@ -114,6 +112,8 @@ impl Registry {
             kept: Mutex::new(Some(kept)),
             settings,
         });
+        let scheduler: std::sync::Weak<dyn Schedule> = registry.this.clone();
+        task::announce(registry.id, scheduler);
         for (index, deque) in deques.into_iter().enumerate() {
             let victims = Victims::new(&registry.settings.rings[index]);
             let worker = Worker::new(index, deque, victims, registry.settings.seed);
@@ -168,7 +168,7 @@ impl Registry {
     /// The name of a thread made for `worker`. A naming function that panics, or a name the system cannot take, does no
     /// harm.
     fn thread_name(&self, worker: usize) -> String {
-        let name = crate::panics::catch(|| (self.settings.thread_name)(worker));
+        let name = panics::catch(|| (self.settings.thread_name)(worker));
         name.map_or_else(|_| format!("heist-{worker}"), |name| name.replace('\0', "?"))
     }
 
@@ -321,9 +321,18 @@ impl Registry {
         task
     }
 
-    /// Makes a task that nobody has a handle of and queues it, first in line.
+    /// Makes a task that nobody has a handle of and queues it, first in line. From outside of a cancelling executor,
+    /// which may have no worker left to find it, `work` is dropped at once.
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
+        if !local(|local| local.serves(self)) {
+            // Pairs with the fence of `close`: either the phase is seen here, or the task counted above is seen there.
+            fence(Ordering::SeqCst);
+            if self.phase() >= Phase::Cancelling {
+                self.finished();
+                return panics::catch_drop(|| drop(work));
+            }
+        }
         self.queue_next(task::ready_unwanted(self.birth(location), work));
         // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
         if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
@@ -375,7 +384,10 @@ impl Registry {
         if let Err(error) = self.admit() {
             return works.map(|_| task::with_error(self.birth(location), error.clone())).collect();
         }
-        let (tasks, queue): (Vec<_>, Vec<_>) = works.map(|work| task::ready(self.birth(location), work)).unzip();
+        // The caller's iterator may panic, so it is through before the first task is made.
+        let works: Vec<_> = works.collect();
+        let (tasks, queue): (Vec<_>, Vec<_>) =
+            works.into_iter().map(|work| task::ready(self.birth(location), work)).unzip();
         self.count_created(tasks.len() as u64);
         self.queue_all(queue);
         for task in &tasks {
@@ -388,7 +400,13 @@ impl Registry {
     #[inline]
     fn withdraw_if_late(&self, task: &Handle) {
         // The fence of `notify` lies between the count of the task and this look (scheduler README, "Shutdown").
-        if self.phase() != Phase::Open && !local(|local| local.serves(self)) {
+        let late = match self.phase() {
+            Phase::Open => false,
+            Phase::Draining | Phase::Cancelling => !local(|local| local.serves(self)),
+            // Also on a thread of its own whose task was cancelled and still runs.
+            Phase::Ended => true,
+        };
+        if late {
             task::cancel(task, self.closed_error());
         }
     }
@@ -432,8 +450,6 @@ impl Registry {
 
 impl Schedule for Registry {
     fn ready(&self, task: Ready) {
-        // Once queued, the task may end before this call does, and with it what keeps the registry for an outsider.
-        let _kept = if local(|local| local.serves(self)) { None } else { self.strong() };
         self.queue(task);
     }
     fn finished(&self) {
@@ -447,6 +463,7 @@ impl Schedule for Registry {
 impl Drop for Registry {
     /// What still lies in an inbox are entries of tasks that are done.
     fn drop(&mut self) {
+        task::retract(self.id);
         self.cancel_inboxes();
     }
 }

@@ -2,6 +2,7 @@
 
 use super::context::local;
 use super::registry::{Phase, Registry};
+use crate::panics;
 use crate::primitive::atomic::{Ordering, fence};
 
 impl Registry {
@@ -20,10 +21,18 @@ impl Registry {
         self.end_if_quiescent();
     }
 
-    /// Waits until every task is done and every thread has left. From one of the executor's own threads: returns at
-    /// once, since that thread itself is waited for.
+    /// Counts a promise, which enters no queue: from here on either it keeps the executor from its end, or the phase
+    /// that the caller sees tells of it.
+    pub(crate) fn count_promise(&self) {
+        self.count_created(1);
+        // Pairs with the fence of `close`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Waits until every task is done and every thread has left. From one of the executor's own threads, or from what
+    /// heist has called in the middle of a task's end: returns at once, since that is itself waited for.
     pub(crate) fn join(&self) {
-        if self.is_forked() || local(|local| local.serves(self)) {
+        if self.is_forked() || local(|local| local.serves(self)) || panics::is_aside() {
             return;
         }
         let mut ended = self.ended.lock();
@@ -68,5 +77,8 @@ impl Registry {
                 self.wake(worker);
             }
         }
+        // A push may have seen the counts that were only raised for the look.
+        fence(Ordering::SeqCst);
+        self.notify_if_work();
     }
 }

@@ -204,19 +204,22 @@ enum Left {
     Ended,
 }
 
-/// The life of a thread of an executor, from the worker it was made for to the executor's end.
+/// The life of a thread of an executor, from the worker it was made for to the executor's end. To the hooks it is a
+/// thread like any other, on the core of its worker.
 pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
     let spare = Spare::new();
     let index = first.index;
-    local(|local| local.join(registry, registry.settings.stack_size));
+    registry.pin(index);
     if let Some(hook) = &registry.settings.on_start {
         crate::panics::catch_drop(|| hook(index));
     }
+    local(|local| local.join(registry, registry.settings.stack_size));
     let mut next = Some(first);
-    let mut pinned_to = None;
+    let mut pinned_to = index;
     while let Some(worker) = next {
-        if pinned_to.replace(worker.index) != Some(worker.index) {
-            registry.pin(worker.index);
+        if worker.index != pinned_to {
+            pinned_to = worker.index;
+            registry.pin(pinned_to);
         }
         local(|local| local.sit(worker));
         next = match drive(registry) {
@@ -225,6 +228,7 @@ pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
         };
     }
     drop(local(Local::stand));
+    local(Local::leave);
     if let Some(hook) = &registry.settings.on_stop {
         crate::panics::catch_drop(|| hook(index));
     }
@@ -291,7 +295,7 @@ fn execute(registry: &Registry, first: Ready) {
     let mut next = Some(first);
     let mut direct = 0;
     while let Some(entry) = next.take() {
-        if registry.phase() == Phase::Cancelling {
+        if registry.phase() >= Phase::Cancelling {
             task::cancel_queued(entry, registry.closed_error());
             continue;
         }

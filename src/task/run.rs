@@ -6,6 +6,7 @@ use super::cell;
 use super::dependents::{error_of, fail, fire, give_back};
 use super::handle::{Handle, drop_result, schedule};
 use super::header::{Header, Ready, edges};
+use super::home;
 use super::state::{Claim, Entry, Finish, Outcome, Unclaim};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
@@ -121,9 +122,11 @@ pub(crate) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
 
 /// Cancels a task: its future ends at once; a closure that runs is left to itself. False when it was done.
 pub(crate) fn cancel(task: &Handle, error: TaskError) -> bool {
+    // Its dependents may end at any time, and with them what else keeps the scheduler.
+    let home = home::keep(task.head());
     // SAFETY: the handle keeps the task.
     let Some(list) = (unsafe { fail(task.task(), error.clone()) }) else { return false };
-    fire(list, Some(error), schedule);
+    fire(list, Some(error), |task| home.ready(task));
     true
 }
 

@@ -55,6 +55,8 @@ pub(crate) enum First {
     Handle,
     Dependent,
     Executor,
+    /// Every handle, then the executor.
+    HandleThenExecutor,
 }
 
 /// What becomes of a clone of the handle.
@@ -83,12 +85,12 @@ pub(crate) struct Expected {
     pub(crate) runs: u64,
     /// Values, or errors and panics, that came into being.
     pub(crate) results: u64,
-    /// What a handle tells in the phase, and in the end.
+    /// What a handle tells in the phase, and in the end; more than one where it is a race, as below.
     pub(crate) before: Status,
-    pub(crate) after: Status,
+    pub(crate) after: Vec<Status>,
     /// What `cancel` returns.
     pub(crate) cancels: bool,
-    /// Runs of the dependent with what its handle tells in the end; more than one where it is a race.
+    /// Runs of the dependent with what its handle tells in the end.
     pub(crate) dependent: Vec<(u64, Status)>,
 }
 
@@ -123,6 +125,12 @@ impl Way {
     }
 }
 
+impl First {
+    fn closes(self) -> bool {
+        matches!(self, Self::Executor | Self::HandleThenExecutor)
+    }
+}
+
 impl Fate {
     pub(crate) fn has_dependent(self) -> bool {
         matches!(self, Self::DependedOn | Self::DependedOnAnyway | Self::DependedOnAndCancelled)
@@ -149,7 +157,7 @@ pub(crate) fn every_case() -> Vec<Case> {
                     Fate::DependedOnAndCancelled,
                 ] {
                     for outcome in [Outcome::Value, Outcome::Error, Outcome::Panic] {
-                        for first in [First::Handle, First::Dependent, First::Executor] {
+                        for first in [First::Handle, First::Dependent, First::Executor, First::HandleThenExecutor] {
                             for clone in [CloneOf::None, CloneOf::DroppedBefore, CloneOf::DroppedAfter] {
                                 cases.push(Case { workers, way, phase, fate, outcome, first, clone });
                             }
@@ -171,17 +179,19 @@ pub(crate) fn every_case() -> Vec<Case> {
 pub(crate) fn expected(case: &Case) -> Expected {
     let Case { way, phase, fate, outcome, first, .. } = *case;
     let done = phase == Phase::Done;
-    let closes = first == First::Executor;
+    let closes = first.closes();
     // A promise, and a future that is polled: the executor ends their futures when it closes.
     let is_promise = matches!(way, Way::Promise | Way::Spawn);
     let begun = done || phase == Phase::Running || way == Way::Spawn && phase == Phase::Waiting;
     let own = if outcome == Outcome::Value { Status::Finished } else { Status::Failed };
 
     let after = match () {
-        () if done => own,
-        () if fate.cancels() => Status::Cancelled,
-        () if closes && !(begun && !is_promise) => Status::Cancelled,
-        () => own,
+        () if done => vec![own],
+        () if fate.cancels() => vec![Status::Cancelled],
+        // It returns when it sees the executor close, which may be before its future is ended.
+        () if closes && way == Way::Spawn && phase == Phase::Running => vec![Status::Cancelled, own],
+        () if closes && (is_promise || !begun) => vec![Status::Cancelled],
+        () => vec![own],
     };
     let runs = begun || !(fate.cancels() || closes || fate == Fate::Dropped);
     let results = match way {
@@ -197,22 +207,7 @@ pub(crate) fn expected(case: &Case) -> Expected {
         Phase::Ready => Status::Ready,
         _ => Status::Waiting,
     };
-    let ran = (1, Status::Finished);
-    let stopped = (0, Status::Cancelled);
-    let dependent = match first {
-        _ if !fate.has_dependent() => vec![(0, Status::Waiting)],
-        // Nobody looks at it; it may have run where its input was there already.
-        First::Dependent if done && (after == Status::Finished || fate == Fate::DependedOnAnyway) => {
-            vec![(0, Status::Waiting), (1, Status::Waiting)]
-        }
-        First::Dependent => vec![(0, Status::Waiting)],
-        First::Executor if done && (after == Status::Finished || fate == Fate::DependedOnAnyway) => vec![stopped, ran],
-        First::Executor if fate == Fate::DependedOnAnyway => vec![stopped],
-        First::Executor if after == Status::Finished => vec![stopped],
-        First::Handle if fate == Fate::DependedOnAnyway => vec![ran],
-        _ if after == Status::Finished => vec![ran],
-        _ => vec![(0, after)],
-    };
+    let dependent = after.iter().flat_map(|&after| expected_of_dependent(case, after)).collect();
     Expected {
         closures: u64::from(way != Way::Promise),
         runs: u64::from(runs && way != Way::Promise),
@@ -221,5 +216,24 @@ pub(crate) fn expected(case: &Case) -> Expected {
         after,
         cancels: !done,
         dependent,
+    }
+}
+
+/// Runs and status of the dependent of a task that ends with `after`.
+fn expected_of_dependent(case: &Case, after: Status) -> Vec<(u64, Status)> {
+    let Case { phase, fate, first, .. } = *case;
+    let ran = (1, Status::Finished);
+    let stopped = (0, Status::Cancelled);
+    let unseen = (0, Status::Waiting);
+    let could_run = after == Status::Finished || fate == Fate::DependedOnAnyway;
+    match first {
+        _ if !fate.has_dependent() => vec![unseen],
+        // Nobody looks at it; it may have run where its input was there already.
+        First::Dependent if phase == Phase::Done && could_run => vec![unseen, (1, Status::Waiting)],
+        First::Dependent => vec![unseen],
+        _ if !could_run => vec![(0, after)],
+        First::Handle => vec![ran],
+        _ if phase == Phase::Done => vec![stopped, ran],
+        _ => vec![stopped],
     }
 }
