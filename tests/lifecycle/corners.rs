@@ -29,6 +29,32 @@ impl Drop for Counted {
     }
 }
 
+/// Inputs that fail before, between and after the registration of a dependent.
+#[test]
+fn a_failed_input_drops_the_closure_of_its_dependent_once() {
+    no_hang("dependents of failed inputs", || {
+        for before in [true, false] {
+            for inputs in 1..4 {
+                let ex = executor();
+                let dropped = Arc::new(AtomicUsize::new(0));
+                let held = Counted(dropped.clone());
+                let (promise, failing) = ex.promise::<u32>();
+                let mut promise = Some(promise);
+                if before {
+                    drop(promise.take());
+                }
+                let (_never, pending) = ex.promise::<u32>();
+                let mut all = vec![&pending; inputs - 1];
+                all.push(&failing);
+                let dependent = ex.submit_after(all, move |_| drop(held));
+                drop(promise);
+                assert!(dependent.error().is_some_and(|error| error.is_promise_dropped() && error.is_dependency()));
+                assert_eq!(dropped.load(Ordering::SeqCst), 1);
+            }
+        }
+    });
+}
+
 #[test]
 fn a_closure_with_the_last_executor_may_be_released() {
     no_hang("the drop of a closure that held the last executor", || {
