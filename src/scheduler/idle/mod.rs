@@ -65,6 +65,10 @@ impl Idle {
                     // All sleepers left by themselves. Leave as a searcher leaves: look again.
                     self.counts.fetch_sub(1, Ordering::AcqRel);
                     fence(Ordering::SeqCst);
+                    // By the bits: a count that a leaving sleeper has yet to take back would keep us here until it runs.
+                    if !self.any_bit() {
+                        return;
+                    }
                     counts = self.counts();
                 }
                 Err(now) => counts = now,
@@ -90,6 +94,11 @@ impl Idle {
                 }
             }
         }
+    }
+
+    fn any_bit(&self) -> bool {
+        // ORDERING: Relaxed; ordered by the fences of the protocol.
+        self.parked.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// Takes one sleeper's bit. The caller has counted him as searching and must wake him.
