@@ -32,7 +32,7 @@ impl<T: Send + 'static> Promise<T> {
         let (unkept, task) = task::unkept(registry.birth(location));
         registry.outstanding.add(unkept.task());
         // Looked at after the promise is in the set, which a closing thread empties after it has closed.
-        if let Err(error) = registry.admit() {
+        if let Err(error) = registry.admit_counted() {
             task::cancel(task.handle(), error);
         }
         (Self { unkept: Some(unkept), registry: registry.clone() }, TaskFuture::new(task))

@@ -6,6 +6,7 @@ mod blocked;
 #[allow(unsafe_code, reason = "a thread's record points to its registry, its worker and the tasks on its stack")]
 #[cfg(not(heist_loom))]
 mod context;
+mod ending;
 mod idle;
 #[allow(unsafe_code, reason = "ready tasks are linked through themselves")]
 mod inbox;
@@ -31,7 +32,8 @@ mod worker;
 
 #[cfg(not(heist_loom))]
 pub(crate) use context::{Local, local};
+pub(crate) use ending::Phase;
 #[cfg(not(heist_loom))]
-pub(crate) use registry::{Phase, Registry, Settings};
+pub(crate) use registry::{Registry, Settings};
 #[cfg(not(heist_loom))]
 pub(crate) use wait::{Waited, help_any, is_elsewhere, sleep, wait};

@@ -1,13 +1,14 @@
 //! The end of an executor: what is cancelled, when everything is done, who leaves when.
 
 use super::context::local;
-use super::registry::{Phase, Registry};
+use super::ending::Phase;
+use super::registry::Registry;
 use crate::primitive::atomic::{Ordering, fence};
 
 impl Registry {
     /// Begins the end. From `Draining` on no task is taken from outside; from `Cancelling` on none is started.
     pub(crate) fn close(&self, phase: Phase) {
-        if self.is_forked() || !self.advance(phase) {
+        if self.is_forked() || !self.ending.advance(phase) {
             return;
         }
         // Pairs with the fence of `Idle::notify` in `queue`: either the submitter sees the phase, or `quiescent` sees
@@ -42,18 +43,9 @@ impl Registry {
         }
     }
 
-    /// Whether every task that was made is done.
-    fn quiescent(&self) -> bool {
-        // The finished are summed first. Every task counted there was counted as created before, and the sum of the
-        // created is read later, so equality means: at the moment between, none was unfinished.
-        let finished: u64 = self.counters().map(|counters| counters.finished.read()).sum();
-        let created: u64 = self.counters().map(|counters| counters.created.read()).sum();
-        finished == created
-    }
-
     /// Ends a closing executor whose tasks are all done.
     pub(super) fn end_if_quiescent(&self) {
-        if self.phase() != Phase::Ended && self.quiescent() && self.advance(Phase::Ended) {
+        if self.ending.end_if_quiescent(|| self.counters()) {
             self.spares.close();
             self.wake_all();
             drop(self.kept.lock().take());
