@@ -10,6 +10,8 @@ mod ending;
 mod idle;
 #[allow(unsafe_code, reason = "ready tasks are linked through themselves")]
 mod inbox;
+#[cfg(all(test, heist_loom))]
+mod models;
 #[allow(unsafe_code, reason = "promises are ended by address")]
 #[cfg(not(heist_loom))]
 mod outstanding;

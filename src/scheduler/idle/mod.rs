@@ -1,6 +1,9 @@
 //! Who sleeps, who searches, and who must be woken.
 #![doc = include_str!("README.md")]
 
+#[cfg(all(test, heist_loom))]
+mod models;
+
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU64, Ordering, fence};
 

@@ -11,12 +11,12 @@ mod waiter;
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::header::Header;
 use super::{Birth, Home, Input, Ready, Schedule, Typed, Unkept, Work, after, ready, start, unkept};
 use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
 use crate::primitive::lock::Mutex;
+use crate::primitive::model::Tally;
 
 impl Drop for Header {
     fn drop(&mut self) {
@@ -26,19 +26,6 @@ impl Drop for Header {
             self.pending.with_mut(|_| ());
             self.slack.with_mut(|_| ());
         }
-    }
-}
-
-/// What happened, counted behind loom's back: it does not widen the model.
-#[derive(Default)]
-pub(crate) struct Tally(AtomicUsize);
-
-impl Tally {
-    pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
