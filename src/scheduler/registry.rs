@@ -269,7 +269,7 @@ impl Registry {
     /// As [`admit`](Self::admit), for a task that is counted already and is not queued.
     pub(crate) fn admit_counted(&self) -> Result<(), TaskError> {
         let refused = self.ending.refuses_counted(|| local(|local| local.serves(self)));
-        self.admit().and(if refused { Err(self.closed_error()) } else { Ok(()) })
+        if refused { Err(self.closed_error()) } else { self.admit() }
     }
 
     #[inline]
