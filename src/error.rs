@@ -6,6 +6,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::panics;
+
 /// The number of a task, unique in this process.
 ///
 /// ```
@@ -190,6 +192,15 @@ struct Cause {
     kind: TaskErrorKind,
     task: Option<TaskId>,
     location: Option<&'static Location<'static>>,
+}
+
+impl Drop for Cause {
+    /// The error of a task is dropped by whoever is last, often a worker: its panic is caught like that of a value's drop.
+    fn drop(&mut self) {
+        if let TaskErrorKind::Failed(source) = std::mem::replace(&mut self.kind, TaskErrorKind::PromiseDropped) {
+            panics::catch_drop(|| drop(source));
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -60,11 +60,16 @@ impl<T> AsCompleted<T> {
 
     /// Drops every future that was not yielded, which releases those that nobody else holds.
     pub fn clear(&mut self) {
+        self.withdraw();
+        // One that ends at this moment still tells the old watch.
+        self.watch = Watch::new();
+    }
+
+    fn withdraw(&mut self) {
         for (_, (future, mut entry)) in self.waiting.drain() {
             entry.withdraw(future.handle());
         }
         self.unhelped.clear();
-        while self.watch.pop().is_some() {}
     }
 
     /// How many are still to be yielded.
@@ -191,7 +196,7 @@ impl<T: Clone + Sync> Iterator for AsCompleted<T> {
 
 impl<T> Drop for AsCompleted<T> {
     fn drop(&mut self) {
-        self.clear();
+        self.withdraw();
     }
 }
 

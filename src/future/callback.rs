@@ -2,7 +2,6 @@
 
 use super::task_future::TaskFuture;
 use crate::error::TaskId;
-use crate::panics;
 use crate::task::{Action, Listener, listen};
 
 impl<T: Send + 'static> TaskFuture<T> {
@@ -24,7 +23,7 @@ impl<T: Send + 'static> TaskFuture<T> {
     /// ```
     pub fn on_done(&self, callback: impl FnOnce(&Self) + Send + 'static) {
         let future = self.clone();
-        let call = move || panics::catch_drop(move || callback(&future));
+        let call = move || callback(&future);
         let listener = Listener::new(Action::Call(Box::new(call)));
         if listen(self.handle().head(), &listener).is_err() {
             listener.fire();

@@ -24,6 +24,8 @@ const QUEUED: u8 = 1;
 const POLLING: u8 = 2;
 /// A wake came during the poll.
 const WOKEN: u8 = 3;
+/// The future has ended; wakes do nothing any more.
+const ENDED: u8 = 4;
 
 struct AsyncTask<F: Future<Output: Send + 'static>> {
     state: AtomicU8,
@@ -89,7 +91,10 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
     fn poll(self: Arc<Self>) {
         // ORDERING: AcqRel; pairs with itself in `wake`: what was done before the wake is seen by the poll.
         self.state.swap(POLLING, Ordering::AcqRel);
-        self.poll_body();
+        if self.poll_body() {
+            // ORDERING: Relaxed; nothing is read by whoever sees it.
+            return self.state.store(ENDED, Ordering::Relaxed);
+        }
         // ORDERING: AcqRel; as above.
         if self.state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_err() {
             // ORDERING: Relaxed; only a poll changes this state, and this is it.
@@ -98,9 +103,10 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
         }
     }
 
-    fn poll_body(self: &Arc<Self>) {
+    /// Whether the future has ended.
+    fn poll_body(self: &Arc<Self>) -> bool {
         let mut body = self.body.lock();
-        let Body { future, promise: Some(promise), started } = &mut *body else { return };
+        let Body { future, promise: Some(promise), started } = &mut *body else { return true };
         // An output that nobody wants ends the future, unless it has begun and is only not waited for any more.
         let dead = promise.is_done() || !*started && !promise.is_wanted();
         *started = true;
@@ -109,7 +115,7 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
             Some(future) if !dead => {
                 let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
                 match promise.within(|| panics::catch(poll)) {
-                    Ok(Poll::Pending) => return,
+                    Ok(Poll::Pending) => return false,
                     Ok(Poll::Ready(output)) => Some(Ok(output)),
                     Err(panic) => Some(Err(panic)),
                 }
@@ -124,6 +130,7 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
             (Some(promise), Some(Err(panic))) => promise.fail_with(panic),
             _ => {}
         }
+        true
     }
 }
 

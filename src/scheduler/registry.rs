@@ -16,8 +16,9 @@ use super::victim::Victims;
 use super::worker::{Worker, live};
 use crate::counters::Counters;
 use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
+use crate::panics;
 use crate::primitive::Padded;
-use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
 use crate::primitive::deque::Deque;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::sync::Arc;
@@ -306,9 +307,18 @@ impl Registry {
         task
     }
 
-    /// Makes a task that nobody has a handle of and queues it, first in line.
+    /// Makes a task that nobody has a handle of and queues it, first in line. From outside of a cancelling executor,
+    /// which may have no worker left to find it, `work` is dropped at once.
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
+        if !local(|local| local.serves(self)) {
+            // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the task counted above is seen there.
+            fence(Ordering::SeqCst);
+            if self.phase() >= Phase::Cancelling {
+                self.finished();
+                return panics::catch_drop(|| drop(work));
+            }
+        }
         self.queue_next(task::ready_unwanted(self.birth(location), work));
         // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
         if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
@@ -360,7 +370,10 @@ impl Registry {
         if let Err(error) = self.admit() {
             return works.map(|_| task::with_error(self.birth(location), error.clone())).collect();
         }
-        let (tasks, queue): (Vec<_>, Vec<_>) = works.map(|work| task::ready(self.birth(location), work)).unzip();
+        // The caller's iterator may panic, so it is through before the first task is made.
+        let works: Vec<_> = works.collect();
+        let (tasks, queue): (Vec<_>, Vec<_>) =
+            works.into_iter().map(|work| task::ready(self.birth(location), work)).unzip();
         self.count_created(tasks.len() as u64);
         self.queue_all(queue);
         for task in &tasks {

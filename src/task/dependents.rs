@@ -144,19 +144,21 @@ pub(crate) unsafe fn fail(task: NonNull<Header>, error: TaskError) -> Option<Lis
     // SAFETY: the caller's promise.
     let head = unsafe { task.as_ref() };
     let word = error.into_word();
-    let list = match head.state.cancel(word) {
-        Cancel::Unstarted(list) => {
-            // SAFETY: the task never starts now, and its closure is the canceller's to drop.
-            unsafe { (head.vtable.drop_closure)(task) };
-            list
+    let (done, untaken) = match head.state.cancel(word) {
+        Cancel::Cancelled { list, started, unwanted } => {
+            if !started {
+                // SAFETY: the task never starts now, and its closure is the canceller's to drop.
+                unsafe { (head.vtable.drop_closure)(task) };
+            }
+            (Some(list), unwanted)
         }
-        Cancel::Started(list) => list,
-        Cancel::Done => {
-            // SAFETY: the word was not taken.
-            drop(unsafe { TaskError::from_word(word) });
-            return None;
-        }
+        Cancel::Done => (None, true),
     };
+    if untaken {
+        // SAFETY: the word was not taken.
+        drop(unsafe { TaskError::from_word(word) });
+    }
+    let list = done?;
     // SAFETY: until this call the task counted as unfinished, which keeps its scheduler.
     unsafe { (*(*head.home).0).finished() };
     Some(list)

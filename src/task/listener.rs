@@ -81,7 +81,7 @@ impl Listener {
             Some(Action::Wake(waker)) => panics::catch_drop(|| waker.wake()),
             Some(Action::Unpark(thread)) => thread.wake(),
             Some(Action::Release(handle)) => drop(handle),
-            Some(Action::Call(call)) => call(),
+            Some(Action::Call(call)) => panics::catch_drop(call),
         }
     }
 

@@ -148,10 +148,9 @@ pub(crate) enum Finish {
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Cancel {
-    /// Dispose of the closure and fire the list.
-    Unstarted(List),
-    /// Fire the list; whoever has the closure sees to it.
-    Started(List),
+    /// Dispose of the closure unless it was `started`, when whoever has it sees to it, and fire the list. An `unwanted`
+    /// task has no handle left to see the error or to drop it: the error was not taken.
+    Cancelled { list: List, started: bool, unwanted: bool },
     /// Too late: it is done.
     Done,
 }
@@ -297,11 +296,14 @@ impl State {
             if Snapshot(now).is_done() {
                 return Cancel::Done;
             }
-            let new = ERROR | error_word | (now & (HELD | UNWANTED));
+            let unwanted = now & UNWANTED != 0;
+            let new = ERROR | if unwanted { 0 } else { error_word } | (now & (HELD | UNWANTED));
             // ORDERING: as in `finish`; Acquire also takes over the closure that is disposed of (`unclaim`).
             match self.0.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) if now & PHASE == OPEN => return Cancel::Unstarted(Snapshot(now).list()),
-                Ok(_) => return Cancel::Started(Snapshot(now).list()),
+                Ok(_) => {
+                    let started = now & PHASE == RUNNING;
+                    return Cancel::Cancelled { list: Snapshot(now).list(), started, unwanted };
+                }
                 Err(seen) => now = seen,
             }
         }

@@ -38,6 +38,23 @@ impl Drop for Counted {
     }
 }
 
+/// Why a task fails.
+struct Failure(#[expect(dead_code, reason = "counts when it is dropped")] Counted);
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Failure")
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("failed")
+    }
+}
+
+impl std::error::Error for Failure {}
+
 /// The value of every task in the models.
 pub(crate) struct Value {
     pub(crate) number: usize,
@@ -61,12 +78,19 @@ struct Desk {
     closures_dropped: Arc<Tally>,
     values_made: Tally,
     values_dropped: Arc<Tally>,
+    errors_made: Tally,
+    errors_dropped: Arc<Tally>,
 }
 
 impl Desk {
     fn value(&self, number: usize) -> Value {
         self.values_made.add();
         Value { number, _dropped: Counted(self.values_dropped.clone()) }
+    }
+
+    fn failure(&self) -> TaskErrorKind {
+        self.errors_made.add();
+        TaskErrorKind::Failed(Box::new(Failure(Counted(self.errors_dropped.clone()))))
     }
 }
 
@@ -97,6 +121,8 @@ impl World {
             closures_dropped: Arc::default(),
             values_made: Tally::default(),
             values_dropped: Arc::default(),
+            errors_made: Tally::default(),
+            errors_dropped: Arc::default(),
         });
         let home: *const Desk = Arc::as_ptr(&desk);
         Arc::new(Self { desk, home: Box::new(Home(home)) })
@@ -120,7 +146,7 @@ impl World {
             desk.closures_begun.add();
             let number = number(inputs);
             desk.closures_ended.add();
-            Ok(desk.value(number.ok_or_else(|| TaskErrorKind::Failed("model".into()))?))
+            Ok(desk.value(number.ok_or_else(|| desk.failure())?))
         }
     }
 
@@ -212,6 +238,7 @@ impl World {
         assert_eq!(desk.finished.get(), desk.born.get(), "tasks finished");
         assert_eq!(desk.closures_dropped.get(), desk.closures_made.get(), "closures dropped");
         assert_eq!(desk.values_dropped.get(), desk.values_made.get(), "values dropped");
+        assert_eq!(desk.errors_dropped.get(), desk.errors_made.get(), "errors dropped");
     }
 }
 
