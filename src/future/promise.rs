@@ -28,11 +28,11 @@ pub struct Promise<T: Send + 'static> {
 
 impl<T: Send + 'static> Promise<T> {
     pub(crate) fn new(registry: &Arc<Registry>, location: &'static Location<'static>) -> (Self, TaskFuture<T>) {
-        registry.count_promise();
+        registry.count_created(1);
         let (unkept, task) = task::unkept(registry.birth(location));
         registry.outstanding.add(unkept.task());
         // Looked at after the promise is in the set, which a closing thread empties after it has closed.
-        if let Err(error) = registry.admit() {
+        if let Err(error) = registry.admit_counted() {
             task::cancel(task.handle(), error);
         }
         (Self { unkept: Some(unkept), registry: registry.clone() }, TaskFuture::new(task))

@@ -6,9 +6,12 @@ pub(crate) mod blocked;
 #[allow(unsafe_code, reason = "a thread's record points to its registry, its worker and the tasks on its stack")]
 #[cfg(not(heist_loom))]
 mod context;
+mod ending;
 mod idle;
 #[allow(unsafe_code, reason = "ready tasks are linked through themselves")]
 mod inbox;
+#[cfg(all(test, heist_loom))]
+mod models;
 #[allow(unsafe_code, reason = "promises are ended by address")]
 #[cfg(not(heist_loom))]
 mod outstanding;
@@ -31,7 +34,8 @@ mod worker;
 
 #[cfg(not(heist_loom))]
 pub(crate) use context::{Local, local};
+pub(crate) use ending::Phase;
 #[cfg(not(heist_loom))]
-pub(crate) use registry::{Phase, Registry, Settings};
+pub(crate) use registry::{Registry, Settings};
 #[cfg(not(heist_loom))]
 pub(crate) use wait::{Waited, help_once, is_elsewhere, sleep, wait};

@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::time::Instant;
 
 use super::context::{Local, local};
+use super::ending::{Ending, Phase};
 use super::idle::Idle;
 use super::inbox::{Chain, Inbox};
 use super::outstanding::Outstanding;
@@ -16,7 +17,7 @@ use crate::counters::Counters;
 use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
 use crate::panics;
 use crate::primitive::Padded;
-use crate::primitive::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
+use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
 use crate::primitive::deque::Deque;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::sync::Arc;
@@ -45,19 +46,6 @@ pub(crate) struct Settings {
     pub(crate) warnings: Vec<String>,
 }
 
-/// How far an executor is from its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Phase {
-    Open,
-    /// Runs what there is, takes nothing new from outside.
-    Draining,
-    /// Cancels what has not started.
-    Cancelling,
-    /// Every task is done; the threads leave.
-    Ended,
-}
-
 pub(crate) struct Registry {
     home: Home,
     pub(crate) id: u32,
@@ -65,7 +53,7 @@ pub(crate) struct Registry {
     pub(super) slots: Box<[Slot]>,
     pub(super) inboxes: Box<[Inbox]>,
     pub(super) idle: Idle,
-    phase: Padded<AtomicU8>,
+    pub(super) ending: Ending,
     outside: Box<[Padded<Counters>]>,
     pub(super) spares: Spares,
     pub(crate) outstanding: Outstanding,
@@ -75,6 +63,7 @@ pub(crate) struct Registry {
     /// Handles of the executor; the last one to go closes it.
     pub(crate) handles: AtomicUsize,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    pub(super) joining: Mutex<()>,
     pub(super) ended: Mutex<bool>,
     pub(super) ended_now: Condvar,
     pub(crate) started: Instant,
@@ -97,7 +86,7 @@ impl Registry {
             slots,
             inboxes: (0..settings.workers.div_ceil(WORKERS_PER_INBOX)).map(|_| Inbox::new()).collect(),
             idle: Idle::new(settings.workers),
-            phase: Padded(AtomicU8::new(Phase::Open as u8)),
+            ending: Ending::new(),
             outside: (0..OUTSIDE).map(|_| Counters::new()).collect(),
             spares: Spares::new(settings.max_spare_threads),
             outstanding: Outstanding::new(),
@@ -105,6 +94,7 @@ impl Registry {
             this: this.clone(),
             handles: AtomicUsize::new(1),
             threads: Mutex::new(Vec::new()),
+            joining: Mutex::new(()),
             ended: Mutex::new(false),
             ended_now: Condvar::new(),
             started: Instant::now(),
@@ -185,19 +175,7 @@ impl Registry {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        // ORDERING: Acquire; pairs with the Release of `set_phase`.
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Open,
-            1 => Phase::Draining,
-            2 => Phase::Cancelling,
-            _ => Phase::Ended,
-        }
-    }
-
-    /// Moves on to `phase`; false if it was that far already.
-    pub(super) fn advance(&self, phase: Phase) -> bool {
-        // ORDERING: AcqRel; pairs with the Acquire of `phase`.
-        self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+        self.ending.phase()
     }
 
     pub(crate) fn closed_error(&self) -> TaskError {
@@ -284,12 +262,21 @@ impl Registry {
 
     /// Whether new tasks are taken from this thread.
     pub(crate) fn admit(&self) -> Result<(), TaskError> {
-        match self.phase() {
-            _ if self.is_forked() => Err(TaskError::new(TaskErrorKind::Forked)),
-            Phase::Open => Ok(()),
-            Phase::Draining if local(|local| local.serves(self)) => Ok(()),
-            _ => Err(self.closed_error()),
+        if self.is_forked() {
+            return Err(TaskError::new(TaskErrorKind::Forked));
         }
+        if self.refuses() { Err(self.closed_error()) } else { Ok(()) }
+    }
+
+    /// As [`admit`](Self::admit), for a task that is counted already and is not queued.
+    pub(crate) fn admit_counted(&self) -> Result<(), TaskError> {
+        let refused = self.ending.refuses_counted(|| local(|local| local.serves(self)));
+        if refused { Err(self.closed_error()) } else { self.admit() }
+    }
+
+    #[inline]
+    fn refuses(&self) -> bool {
+        self.ending.refuses(|| local(|local| local.serves(self)))
     }
 
     /// Whether this process is a fork of the one that has the workers.
@@ -326,7 +313,7 @@ impl Registry {
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
         if !local(|local| local.serves(self)) {
-            // Pairs with the fence of `close`: either the phase is seen here, or the task counted above is seen there.
+            // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the task counted above is seen there.
             fence(Ordering::SeqCst);
             if self.phase() >= Phase::Cancelling {
                 self.finished();
@@ -396,17 +383,11 @@ impl Registry {
         tasks
     }
 
-    /// An outsider's task that was queued while the executor closed may find no worker any more.
+    /// A task that was queued while the executor closed may find no worker any more.
     #[inline]
     fn withdraw_if_late(&self, task: &Handle) {
         // The fence of `notify` lies between the count of the task and this look (scheduler README, "Shutdown").
-        let late = match self.phase() {
-            Phase::Open => false,
-            Phase::Draining | Phase::Cancelling => !local(|local| local.serves(self)),
-            // Also on a thread of its own whose task was cancelled and still runs.
-            Phase::Ended => true,
-        };
-        if late {
+        if self.refuses() {
             task::cancel(task, self.closed_error());
         }
     }

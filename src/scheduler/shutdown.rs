@@ -1,14 +1,15 @@
 //! The end of an executor: what is cancelled, when everything is done, who leaves when.
 
 use super::context::local;
-use super::registry::{Phase, Registry};
+use super::ending::Phase;
+use super::registry::Registry;
 use crate::panics;
 use crate::primitive::atomic::{Ordering, fence};
 
 impl Registry {
     /// Begins the end. From `Draining` on no task is taken from outside; from `Cancelling` on none is started.
     pub(crate) fn close(&self, phase: Phase) {
-        if self.is_forked() || !self.advance(phase) {
+        if self.is_forked() || !self.ending.advance(phase) {
             return;
         }
         // Pairs with the fence of `Idle::notify` in `queue`: either the submitter sees the phase, or `quiescent` sees
@@ -19,14 +20,6 @@ impl Registry {
         }
         self.wake_all();
         self.end_if_quiescent();
-    }
-
-    /// Counts a promise, which enters no queue: from here on either it keeps the executor from its end, or the phase
-    /// that the caller sees tells of it.
-    pub(crate) fn count_promise(&self) {
-        self.count_created(1);
-        // Pairs with the fence of `close`.
-        fence(Ordering::SeqCst);
     }
 
     /// Waits until every task is done and every thread has left. From one of the executor's own threads, or from what
@@ -40,6 +33,8 @@ impl Registry {
             ended = self.ended_now.wait(ended);
         }
         drop(ended);
+        // Held while threads are joined, so that a second caller does not return before they have left.
+        let _joining = self.joining.lock();
         loop {
             let threads = self.take_threads();
             if threads.is_empty() {
@@ -51,18 +46,9 @@ impl Registry {
         }
     }
 
-    /// Whether every task that was made is done.
-    fn quiescent(&self) -> bool {
-        // The finished are summed first. Every task counted there was counted as created before, and the sum of the
-        // created is read later, so equality means: at the moment between, none was unfinished.
-        let finished: u64 = self.counters().map(|counters| counters.finished.read()).sum();
-        let created: u64 = self.counters().map(|counters| counters.created.read()).sum();
-        finished == created
-    }
-
     /// Ends a closing executor whose tasks are all done.
     pub(super) fn end_if_quiescent(&self) {
-        if self.phase() != Phase::Ended && self.quiescent() && self.advance(Phase::Ended) {
+        if self.ending.end_if_quiescent(|| self.counters()) {
             self.spares.close();
             self.wake_all();
             drop(self.kept.lock().take());

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::context::local;
-use super::registry::{Phase, Registry};
+use super::ending::Phase;
+use super::registry::Registry;
 use super::wait::Waited;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::primitive::lock::Mutex;

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::blocked;
 use super::context::{Local, local};
-use super::registry::{Phase, Registry};
+use super::ending::Phase;
+use super::registry::Registry;
 use super::spare::HandOver;
 use super::worker::Worker;
 use crate::error::{TaskError, TaskErrorKind};

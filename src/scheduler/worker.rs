@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::context::{Local, local};
-use super::registry::{Phase, Registry};
+use super::ending::Phase;
+use super::registry::Registry;
 use super::spare::Spare;
 use super::victim::{Random, Victims};
 use crate::primitive::deque::{Deque, Steal};

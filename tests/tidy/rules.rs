@@ -11,6 +11,7 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
     ("src/error.rs", "an error travels in a task's state word"),
     ("src/fork.rs", "forks are noticed by pthread_atfork"),
     ("src/primitive/lock.rs", "ThreadSanitizer is told of locks"),
+    ("src/primitive/loom_twin.rs", "the freed memory of models is kept for a while"),
     ("src/scheduler/context.rs", "a thread's record points to its registry, its worker and the tasks on its stack"),
     ("src/scheduler/inbox.rs", "ready tasks are linked through themselves"),
     ("src/scheduler/outstanding.rs", "promises are ended by address"),

@@ -1,6 +1,9 @@
 //! Who sleeps, who searches, and who must be woken.
 #![doc = include_str!("README.md")]
 
+#[cfg(all(test, heist_loom))]
+mod models;
+
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU64, Ordering, fence};
 
@@ -65,6 +68,10 @@ impl Idle {
                     // All sleepers left by themselves. Leave as a searcher leaves: look again.
                     self.counts.fetch_sub(1, Ordering::AcqRel);
                     fence(Ordering::SeqCst);
+                    // By the bits: a count that a leaving sleeper has yet to take back would keep us here until it runs.
+                    if !self.any_bit() {
+                        return;
+                    }
                     counts = self.counts();
                 }
                 Err(now) => counts = now,
@@ -90,6 +97,11 @@ impl Idle {
                 }
             }
         }
+    }
+
+    fn any_bit(&self) -> bool {
+        // ORDERING: Relaxed; ordered by the fences of the protocol.
+        self.parked.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// Takes one sleeper's bit. The caller has counted him as searching and must wake him.

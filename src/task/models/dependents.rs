@@ -5,7 +5,7 @@ use crate::primitive::model::{explore, thread};
 
 #[test]
 fn loom_input_ends_while_its_dependent_registers() {
-    explore(10, || {
+    explore(9, || {
         let world = World::new();
         let (input, entry) = world.task(1);
         let runner = {
@@ -26,7 +26,7 @@ fn loom_input_ends_while_its_dependent_registers() {
 
 #[test]
 fn loom_dependent_is_cancelled_while_its_input_ends() {
-    explore(100, || {
+    explore(4_000, || {
         let world = World::new();
         let (input, entry) = world.task(1);
         let runner = {
@@ -53,7 +53,7 @@ fn loom_dependent_is_cancelled_while_its_input_ends() {
 
 #[test]
 fn loom_two_inputs_end_while_their_dependent_registers() {
-    explore(100, || {
+    explore(500, || {
         let world = World::new();
         let (a, first) = world.task(1);
         let (b, second) = world.task(2);
@@ -76,7 +76,7 @@ fn loom_two_inputs_end_while_their_dependent_registers() {
 
 #[test]
 fn loom_two_inputs_and_a_cancelled_dependent() {
-    explore(100, || {
+    explore(20_000, || {
         let world = World::new();
         let (a, first) = world.task(1);
         let (b, second) = world.task(2);
@@ -100,7 +100,7 @@ fn loom_two_inputs_and_a_cancelled_dependent() {
 
 #[test]
 fn loom_an_input_fails_while_the_other_ends() {
-    explore(100, || {
+    explore(1_000, || {
         let world = World::new();
         let (a, first) = world.task(None);
         let (b, second) = world.task(2);
@@ -124,7 +124,7 @@ fn loom_an_input_fails_while_the_other_ends() {
 
 #[test]
 fn loom_inputs_fail_while_their_dependent_registers() {
-    explore(100, || {
+    explore(10_000, || {
         let world = World::new();
         let (a, first) = world.task(None);
         let (b, second) = world.task(None);
@@ -143,7 +143,7 @@ fn loom_inputs_fail_while_their_dependent_registers() {
 
 #[test]
 fn loom_tolerant_dependent_of_a_failing_input() {
-    explore(100, || {
+    explore(500, || {
         let world = World::new();
         let (a, first) = world.task(None);
         let (b, second) = world.task(2);
@@ -165,7 +165,7 @@ fn loom_tolerant_dependent_of_a_failing_input() {
 
 #[test]
 fn loom_handles_of_input_and_dependent_go_while_the_input_ends() {
-    explore(100, || {
+    explore(500, || {
         let world = World::new();
         let (input, entry) = world.task(1);
         let (task, _) = world.after(&input);
@@ -186,7 +186,7 @@ fn loom_handles_of_input_and_dependent_go_while_the_input_ends() {
 
 #[test]
 fn loom_the_middle_of_a_chain_is_cancelled_while_its_head_fails() {
-    explore(100, || {
+    explore(700, || {
         let world = World::new();
         let (head, entry) = world.task(None);
         let (middle, _) = world.after(&head);

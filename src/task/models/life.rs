@@ -88,7 +88,7 @@ fn loom_promise_kept_cancelled_and_dropped() {
 
 #[test]
 fn loom_promise_broken_and_dropped() {
-    explore(10, || {
+    explore(7, || {
         let world = World::new();
         let (promise, task) = world.promise();
         let keeper = thread::spawn(move || promise.fail(TaskErrorKind::PromiseDropped));
@@ -101,7 +101,7 @@ fn loom_promise_broken_and_dropped() {
 /// A waiter has run the task, so its queue entry is still out while the value is moved out.
 #[test]
 fn loom_value_is_moved_out_beside_a_reader_and_the_queue_entry() {
-    explore(100, || {
+    explore(80, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let crate::task::Help::Run(started) = crate::task::help(task.handle()) else { panic!("not to be claimed") };
@@ -125,7 +125,7 @@ fn loom_value_is_moved_out_beside_a_reader_and_the_queue_entry() {
 
 #[test]
 fn loom_detached_task_runs() {
-    explore(10, || {
+    explore(50, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let second = task.clone();
@@ -144,7 +144,7 @@ fn loom_detached_task_runs() {
 
 #[test]
 fn loom_closing_worker_and_the_last_handle() {
-    explore(10, || {
+    explore(100, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let second = task.clone();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc as Counts;
 
-use super::{Tally, Value, World, cancel, number};
-use crate::primitive::model::{explore, thread};
+use super::{Value, World, cancel, number};
+use crate::primitive::model::{Tally, explore, thread};
 use crate::primitive::park::Parker;
 use crate::primitive::sync::Arc;
 use crate::task::{Action, Listener, Typed, listen, withdraw};
@@ -33,7 +33,7 @@ fn take_back(task: &Typed<Value>, listener: &Listener) -> bool {
 
 #[test]
 fn loom_listen_while_the_task_ends() {
-    explore(10, || {
+    explore(30, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let runner = {
@@ -51,7 +51,7 @@ fn loom_listen_while_the_task_ends() {
 
 #[test]
 fn loom_push_sweep_and_end() {
-    explore(100, || {
+    explore(2_000, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let (early, early_fired) = listener();
@@ -77,7 +77,7 @@ fn loom_push_sweep_and_end() {
 
 #[test]
 fn loom_two_sweeps_and_end() {
-    explore(100, || {
+    explore(2_000, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let (first, first_fired) = listener();
@@ -106,7 +106,7 @@ fn loom_two_sweeps_and_end() {
 /// A dependent that is cancelled lets go of its input, which takes its edge out of the input's list.
 #[test]
 fn loom_edge_is_swept_while_the_input_ends() {
-    explore(100, || {
+    explore(2_000, || {
         let world = World::new();
         let (input, entry) = world.task(1);
         let (gone, _) = world.after(&input);
@@ -131,7 +131,7 @@ fn loom_edge_is_swept_while_the_input_ends() {
 
 #[test]
 fn loom_two_dependents_are_swept_while_the_input_fails() {
-    explore(100, || {
+    explore(10_000, || {
         let world = World::new();
         let (input, entry) = world.task(None);
         let (first, _) = world.after(&input);
@@ -151,7 +151,7 @@ fn loom_two_dependents_are_swept_while_the_input_fails() {
 
 #[test]
 fn loom_blocked_waiter_is_woken() {
-    explore(10, || {
+    explore(20, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let runner = {

@@ -11,12 +11,12 @@ mod waiter;
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::header::Header;
 use super::{Birth, Home, Input, Ready, Schedule, Typed, Unkept, Work, after, ready, start, unkept};
 use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
 use crate::primitive::lock::Mutex;
+use crate::primitive::model::Tally;
 
 impl Drop for Header {
     fn drop(&mut self) {
@@ -29,19 +29,6 @@ impl Drop for Header {
     }
 }
 
-/// What happened, counted behind loom's back: it does not widen the model.
-#[derive(Default)]
-pub(crate) struct Tally(AtomicUsize);
-
-impl Tally {
-    pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Counts its own end.
 pub(crate) struct Counted(Arc<Tally>);
 
@@ -50,6 +37,23 @@ impl Drop for Counted {
         self.0.add();
     }
 }
+
+/// Why a task fails.
+struct Failure(#[expect(dead_code, reason = "counts when it is dropped")] Counted);
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Failure")
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("failed")
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// The value of every task in the models.
 pub(crate) struct Value {
@@ -74,12 +78,19 @@ struct Desk {
     closures_dropped: Arc<Tally>,
     values_made: Tally,
     values_dropped: Arc<Tally>,
+    errors_made: Tally,
+    errors_dropped: Arc<Tally>,
 }
 
 impl Desk {
     fn value(&self, number: usize) -> Value {
         self.values_made.add();
         Value { number, _dropped: Counted(self.values_dropped.clone()) }
+    }
+
+    fn failure(&self) -> TaskErrorKind {
+        self.errors_made.add();
+        TaskErrorKind::Failed(Box::new(Failure(Counted(self.errors_dropped.clone()))))
     }
 }
 
@@ -110,6 +121,8 @@ impl World {
             closures_dropped: Arc::default(),
             values_made: Tally::default(),
             values_dropped: Arc::default(),
+            errors_made: Tally::default(),
+            errors_dropped: Arc::default(),
         });
         let home: *const Desk = Arc::as_ptr(&desk);
         Arc::new(Self { desk, home: Box::new(Home(home)) })
@@ -133,7 +146,7 @@ impl World {
             desk.closures_begun.add();
             let number = number(inputs);
             desk.closures_ended.add();
-            Ok(desk.value(number.ok_or_else(|| TaskErrorKind::Failed("model".into()))?))
+            Ok(desk.value(number.ok_or_else(|| desk.failure())?))
         }
     }
 
@@ -225,6 +238,7 @@ impl World {
         assert_eq!(desk.finished.get(), desk.born.get(), "tasks finished");
         assert_eq!(desk.closures_dropped.get(), desk.closures_made.get(), "closures dropped");
         assert_eq!(desk.values_dropped.get(), desk.values_made.get(), "values dropped");
+        assert_eq!(desk.errors_dropped.get(), desk.errors_made.get(), "errors dropped");
     }
 }
 

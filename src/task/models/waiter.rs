@@ -36,7 +36,7 @@ fn loom_queue_and_waiter_run_a_task_once() {
 
 #[test]
 fn loom_two_waiters_the_queue_and_the_last_handle() {
-    explore(100, || {
+    explore(2_000, || {
         let world = World::new();
         let (task, entry) = world.task(1);
         let second = task.clone();
@@ -85,7 +85,7 @@ fn loom_inspection_loses_no_task() {
 
 #[test]
 fn loom_inspection_of_a_task_that_is_cancelled() {
-    explore(100, || {
+    explore(5_000, || {
         let world = World::new();
         let (input, entry) = world.task(1);
         let (task, _) = world.after(&input);
@@ -111,7 +111,7 @@ fn loom_inspection_of_a_task_that_is_cancelled() {
 
 #[test]
 fn loom_two_inspections() {
-    explore(100, || {
+    explore(10_000, || {
         let world = World::new();
         let (input, entry) = world.task(1);
         let (task, _) = world.after(&input);

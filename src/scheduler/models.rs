@@ -1,0 +1,254 @@
+//! Models of what lies between submitters and workers: the inbox, and the end of an executor.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::ending::{Ending, Phase};
+use super::idle::Idle;
+use super::inbox::{Chain, Inbox};
+use crate::counters::Counters;
+use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
+use crate::primitive::model::{Tally, explore, thread};
+use crate::primitive::park::Parker;
+use crate::primitive::{Padded, local};
+use crate::task::{self, Birth, Home, Ready, Schedule, Typed, Work};
+
+const OUTSIDER: usize = usize::MAX;
+
+local! {
+    static WORKER: Cell<usize> = Cell::new(OUTSIDER);
+}
+
+/// An executor without deques: as `Registry` puts its parts together.
+struct Pool {
+    home: Home,
+    ending: Ending,
+    inbox: Inbox,
+    idle: Idle,
+    parkers: Vec<Parker>,
+    counters: Vec<Padded<Counters>>,
+    ran: Arc<Tally>,
+}
+
+struct Closure(Arc<Tally>);
+
+impl Work for Closure {
+    type Output = usize;
+    fn run(self) -> Result<usize, TaskErrorKind> {
+        self.0.add();
+        Ok(1)
+    }
+}
+
+impl Schedule for Pool {
+    fn ready(&self, task: Ready) {
+        self.queue(Chain::of(task));
+    }
+    fn finished(&self) {
+        match WORKER.with(Cell::get) {
+            OUTSIDER => self.counters[self.parkers.len()].finished.bump_shared(1),
+            worker => self.counters[worker].finished.bump(1),
+        }
+    }
+    fn discarded(&self) {}
+}
+
+impl Pool {
+    fn new(workers: usize) -> Arc<Self> {
+        Arc::new_cyclic(|this: &std::sync::Weak<Self>| Self {
+            home: Home(this.as_ptr()),
+            ending: Ending::new(),
+            inbox: Inbox::new(),
+            idle: Idle::new(workers),
+            parkers: (0..workers).map(|_| Parker::new()).collect(),
+            counters: (0..=workers).map(|_| Counters::new()).collect(),
+            ran: Arc::default(),
+        })
+    }
+
+    fn birth(&self) -> Birth {
+        let home = &raw const self.home;
+        Birth { home, executor: 1, generation: 0, id: TaskId(1), location: Location::caller() }
+    }
+
+    fn task(&self) -> (Typed<usize>, Ready) {
+        task::ready(self.birth(), Closure(self.ran.clone()))
+    }
+
+    fn queue(&self, chain: Chain) {
+        self.inbox.push(chain);
+        self.idle.notify(|worker| self.parkers[worker].wake());
+    }
+
+    fn count_created(&self) {
+        self.counters[self.parkers.len()].created.bump_shared(1);
+    }
+
+    /// As an outsider submits; none when it is refused from the start.
+    fn submit(&self) -> Option<Typed<usize>> {
+        if self.ending.refuses(|| false) {
+            return None;
+        }
+        self.count_created();
+        let (task, ready) = self.task();
+        self.queue(Chain::of(ready));
+        if self.ending.refuses(|| false) {
+            task::cancel(task.handle(), closed());
+        }
+        Some(task)
+    }
+
+    fn close(&self, phase: Phase) {
+        if self.ending.advance(phase) {
+            self.wake_all();
+            self.end_if_quiescent();
+        }
+    }
+
+    fn end_if_quiescent(&self) {
+        if self.ending.end_if_quiescent(|| self.counters.iter().map(|counters| &**counters)) {
+            self.wake_all();
+        }
+    }
+
+    fn wake_all(&self) {
+        for (worker, parker) in self.parkers.iter().enumerate() {
+            if self.idle.unpark(worker) {
+                parker.wake();
+            }
+        }
+    }
+
+    /// Looks before it takes, as a worker does.
+    fn take(&self) -> impl Iterator<Item = Ready> {
+        (!self.inbox.is_empty()).then(|| self.inbox.take()).into_iter().flatten()
+    }
+
+    fn run(&self, task: Ready) {
+        match self.ending.phase() {
+            Phase::Cancelling => task::cancel_queued(task, closed()),
+            _ => task::start(task).into_iter().for_each(|started| started.run(|task| self.ready(task))),
+        }
+    }
+
+    /// The life of a worker that never sleeps.
+    fn poll(&self, worker: usize) {
+        WORKER.with(|own| own.set(worker));
+        loop {
+            self.take().for_each(|task| self.run(task));
+            self.end_if_quiescent();
+            if self.ending.phase() == Phase::Ended {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// The life of a worker. While the executor closes it looks around now and then, as a sleeper with a deadline does.
+    fn work(&self, worker: usize) {
+        WORKER.with(|own| own.set(worker));
+        let wake = |worker: usize| self.parkers[worker].wake();
+        let mut searching = self.idle.start_search();
+        while self.ending.phase() == Phase::Open {
+            for task in self.take() {
+                if std::mem::take(&mut searching) {
+                    self.idle.end_search(|| !self.inbox.is_empty(), wake);
+                }
+                self.run(task);
+            }
+            let work = || !self.inbox.is_empty() || self.ending.phase() != Phase::Open;
+            if self.idle.park(worker, searching, work) {
+                self.parkers[worker].sleep();
+            }
+            searching = true;
+        }
+        self.poll(worker);
+    }
+}
+
+fn closed() -> TaskError {
+    TaskError::new(TaskErrorKind::Cancelled(CancelReason::EXECUTOR_CLOSED))
+}
+
+fn is_done(task: &Typed<usize>) -> bool {
+    task.handle().head().state.load().is_done()
+}
+
+/// A submitter, a thread that closes, and a worker.
+fn close_beside_a_submitter(close: fn(&Pool), work: fn(&Pool, usize)) {
+    let pool = Pool::new(1);
+    let worker = {
+        let pool = pool.clone();
+        thread::spawn(move || work(&pool, 0))
+    };
+    let closer = {
+        let pool = pool.clone();
+        thread::spawn(move || close(&pool))
+    };
+    let task = pool.submit();
+    closer.join().unwrap();
+    worker.join().unwrap();
+    assert!(task.is_none_or(|task| is_done(&task)), "the executor ended without a task");
+    pool.inbox.take().for_each(task::skip);
+}
+
+#[test]
+fn loom_draining_executor_forgets_no_task() {
+    explore(10_000, || close_beside_a_submitter(|pool| pool.close(Phase::Draining), Pool::work));
+}
+
+#[test]
+fn loom_cancelling_executor_forgets_no_task() {
+    explore(10_000, || close_beside_a_submitter(|pool| pool.close(Phase::Cancelling), Pool::work));
+}
+
+/// A worker may be the first to sum, before the closing thread is past any fence of its own.
+#[test]
+fn loom_worker_that_ends_the_executor_forgets_no_task() {
+    explore(1_000, || close_beside_a_submitter(|pool| assert!(pool.ending.advance(Phase::Draining)), Pool::poll));
+}
+
+#[test]
+fn loom_draining_executor_waits_for_a_promise() {
+    explore(20, || {
+        let pool = Pool::new(1);
+        let closer = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.close(Phase::Draining))
+        };
+        pool.count_created();
+        let (promise, task) = task::unkept(pool.birth());
+        if pool.ending.refuses_counted(|| false) {
+            task::cancel(task.handle(), closed());
+        } else {
+            assert_ne!(pool.ending.phase(), Phase::Ended);
+        }
+        promise.fulfil(1);
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_inbox_pushes_and_takes() {
+    explore(70, || {
+        let pool = Pool::new(1);
+        let [(a, first), (b, second), (c, single)] = [(); 3].map(|()| pool.task());
+        let pusher = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.inbox.push(Chain::of(single)))
+        };
+        let taker = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.inbox.take().for_each(|task| pool.run(task)))
+        };
+        let mut chain = Chain::of(first);
+        chain.push(second);
+        pool.inbox.push(chain);
+        pusher.join().unwrap();
+        taker.join().unwrap();
+        pool.inbox.take().for_each(|task| pool.run(task));
+        assert!([a, b, c].iter().all(is_done));
+        assert_eq!(pool.ran.get(), 3);
+    });
+}
