@@ -1,0 +1,70 @@
+//! How busy the machine was with anything but the process that was measured.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::report::cpu_time;
+
+/// A look at the machine's and the driver's CPU time; the next look tells what happened between.
+#[derive(Debug)]
+pub(super) struct Gauge {
+    at: Instant,
+    busy: Option<Duration>,
+    own: Duration,
+}
+
+impl Gauge {
+    pub(super) fn now() -> Gauge {
+        Gauge {
+            at: Instant::now(),
+            busy: busy(),
+            own: cpu_time(libc::RUSAGE_SELF) + cpu_time(libc::RUSAGE_CHILDREN),
+        }
+    }
+
+    /// Cores that others kept busy since this look; zero where the system does not tell.
+    pub(super) fn foreign(&self) -> f64 {
+        let now = Gauge::now();
+        let (Some(before), Some(after)) = (self.busy, now.busy) else {
+            return 0.0;
+        };
+        let others = after
+            .saturating_sub(before)
+            .saturating_sub(now.own.saturating_sub(self.own));
+        others.as_secs_f64() / (now.at - self.at).as_secs_f64()
+    }
+}
+
+/// Waits, but not for ever, until others keep fewer than `limit` cores busy.
+pub(super) fn wait(limit: f64) {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const WINDOW: Duration = Duration::from_millis(500);
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let gauge = Gauge::now();
+        sleep(WINDOW);
+        if gauge.foreign() <= limit {
+            return;
+        }
+    }
+}
+
+/// CPU time all processes together have used since the machine started, with what the hypervisor took away.
+fn busy() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<u64> = stat
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let &[user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = &fields[..] else {
+        return None;
+    };
+    let ticks = user + nice + system + irq + softirq + steal;
+    // SAFETY: `sysconf` takes no pointer.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
