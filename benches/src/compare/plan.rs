@@ -7,9 +7,11 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
-use super::Args;
+use super::rows::total;
+use super::{Args, note, undisturbed};
 use crate::report::Report;
 use crate::spawn::{RUNTIMES, Workload};
+use crate::{cholesky, spawn};
 
 /// The allocator a process runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,27 +117,88 @@ fn spawn_with(
     allocator: Allocator,
     program: PathBuf,
 ) -> Measurement {
-    let workload = match workload {
-        Workload::Inside => "inside",
-        Workload::Outside => "outside",
-    };
-    let mut words: Vec<String> = ["--workload", workload].map(String::from).to_vec();
-    for (name, number) in [
-        ("--workers", workers as u64),
-        ("--tasks", args.tasks),
-        ("--repeats", args.repeats as u64),
-    ] {
-        words.extend([name.into(), number.to_string()]);
-    }
-    if RUNTIMES.iter().any(|r| r.name == runtime) {
-        words.extend(["--runtime".into(), runtime.into()]);
-    }
-    Measurement {
-        workload: workload.into(),
+    let workload = name(workload);
+    let mut measurement = Measurement {
+        args: options(&[
+            ("--workload", &workload),
+            ("--workers", &workers),
+            ("--tasks", &args.tasks),
+            ("--repeats", &args.repeats),
+        ]),
+        workload,
         runtime: runtime.into(),
         workers,
         allocator,
         program,
-        args: words,
+    };
+    if spawn::Runtime::find(runtime).is_some() {
+        measurement.args.extend(options(&[("--runtime", &runtime)]));
     }
+    measurement
+}
+
+/// The group `cholesky`: every runtime at the tile that suits it best with so many workers.
+pub(super) fn cholesky(args: &Args, programs: &Path) -> Result<Vec<Measurement>, Box<dyn Error>> {
+    const TILES: [usize; 5] = [64, 96, 128, 192, 256];
+    let mut all = Vec::new();
+    for &runtime in cholesky::Runtime::value_variants() {
+        let runtime_name = name(runtime);
+        let workers: &[usize] = match runtime {
+            cholesky::Runtime::Sequential => &[1],
+            _ => &args.workers,
+        };
+        for &workers in workers {
+            let with_tile = |tile: usize| Measurement {
+                workload: format!("n{}", args.size),
+                runtime: runtime_name.clone(),
+                workers,
+                allocator: Allocator::System,
+                program: programs.join("bench-cholesky"),
+                args: options(&[
+                    ("--runtime", &runtime_name),
+                    ("--workers", &workers),
+                    ("--size", &args.size),
+                    ("--tile", &tile),
+                    ("--repeats", &args.repeats),
+                ]),
+            };
+            if args.wants(&runtime_name) {
+                all.push(best(TILES.map(with_tile), args)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The measurement with the least total, each run once.
+fn best<const N: usize>(
+    choices: [Measurement; N],
+    args: &Args,
+) -> Result<Measurement, Box<dyn Error>> {
+    let mut best: Option<(f64, Measurement)> = None;
+    for choice in choices {
+        let (_, report) = undisturbed(&choice, args)?;
+        let total = total(&report);
+        note(&format!("choosing: {} {total:.1}", choice.args.join(" ")))?;
+        if best.as_ref().is_none_or(|(least, _)| total < *least) {
+            best = Some((total, choice));
+        }
+    }
+    best.map(|(_, choice)| choice)
+        .ok_or_else(|| "nothing to choose from".into())
+}
+
+/// The word for `value` on a command line.
+fn name(value: impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+fn options(pairs: &[(&str, &dyn fmt::Display)]) -> Vec<String> {
+    pairs
+        .iter()
+        .flat_map(|(name, value)| [(*name).to_owned(), value.to_string()])
+        .collect()
 }

@@ -4,19 +4,13 @@ use std::hint;
 use std::time::Instant;
 
 use ::oneshot::{Receiver, TryRecvError};
-use ::rayon::{Scope, ThreadPool, ThreadPoolBuilder, Yield};
+use ::rayon::{Scope, Yield};
 
 use super::{Job, Run, blocking, task};
-
-fn pool(workers: usize) -> ThreadPool {
-    ThreadPoolBuilder::new()
-        .num_threads(workers)
-        .build()
-        .expect("rayon starts its workers")
-}
+use crate::rayon_pool;
 
 pub(super) fn outside(workers: usize) -> Job {
-    let pool = pool(workers);
+    let pool = rayon_pool(workers);
     Box::new(move |tasks| {
         let spawn = |i| {
             let (sender, receiver) = oneshot::channel();
@@ -28,7 +22,7 @@ pub(super) fn outside(workers: usize) -> Job {
 }
 
 pub(super) fn inside(workers: usize) -> Job {
-    let pool = pool(workers);
+    let pool = rayon_pool(workers);
     Box::new(move |tasks| {
         let spawn = |i| {
             let (sender, receiver) = oneshot::channel();
@@ -55,7 +49,7 @@ fn recv_helping(receiver: Receiver<u64>) -> u64 {
 }
 
 pub(super) fn scope_outside(workers: usize) -> Job {
-    let pool = pool(workers);
+    let pool = rayon_pool(workers);
     Box::new(move |tasks| {
         slots(tasks, |slots| {
             pool.in_place_scope(|scope| fill(scope, slots))
@@ -64,7 +58,7 @@ pub(super) fn scope_outside(workers: usize) -> Job {
 }
 
 pub(super) fn scope_inside(workers: usize) -> Job {
-    let pool = pool(workers);
+    let pool = rayon_pool(workers);
     Box::new(move |tasks| {
         pool.install(|| slots(tasks, |slots| ::rayon::scope(|scope| fill(scope, slots))))
     })
