@@ -1,1 +1,63 @@
-//! heist: an embedded work-stealing executor with live futures.
+//! An embedded work-stealing executor for HPC nodes: futures that depend on futures, on pinned workers.
+//!
+//! ```
+//! use heist::prelude::*;
+//!
+//! let ex = Executor::new()?;                            // one pinned worker per physical core
+//! let a = ex.submit(|| 10);                             // TaskFuture<i32>, starts at once
+//! let b = ex.submit(|| 20);
+//! let c = ex.submit_after((&a, &b), |(a, b)| a + b);    // runs when both are done; borrows the values
+//! assert_eq!(c.result()?, 30);
+//!
+//! let squares = ex.map(0..1_000_u64, |i| i * i);        // one batch
+//! assert_eq!(ex.gather(squares)?.iter().sum::<u64>(), 332_833_500);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`Executor`] | the handle on a pool: owns workers, hands out futures |
+//! | worker | runs tasks on one core; a thread drives it, another one while that waits |
+//! | task | one unit of work |
+//! | [`TaskFuture`] | the handle on a task's result, there or to come |
+//! | input, dependent | a future a task waits for; a task that waits for it |
+//! | [`Promise`] | the writing side of a future that somebody else fulfils |
+//! | release | what the drop of the last handle does to a task that has not started: it never runs |
+//!
+//! # Promised, and not
+//!
+//! A ready task runs if every running task returns. A task runs at most once, its result is stored once, its closure and
+//! its value are dropped once. Nothing a program does with this API panics or hangs by itself: panics of tasks are
+//! results, waits that can never end are errors. Not promised: the order in which ready tasks run. With
+//! `panic = "abort"` a panic of a task ends the process, as everywhere.
+#![allow(unsafe_code)]
+
+mod builder;
+mod config;
+mod counters;
+mod current;
+mod diagnostics;
+mod error;
+mod executor;
+mod fork;
+mod future;
+mod panics;
+mod placement;
+pub mod prelude;
+mod primitive;
+mod scheduler;
+mod task;
+
+pub use builder::{Builder, PinPolicy};
+pub use current::{CancelToken, Current, cancelled, current};
+pub use diagnostics::{Stats, WorkerStats};
+pub use error::{CancelReason, Error, TaskError, TaskId};
+pub use executor::{Executor, Shutdown};
+pub use future::{
+    AsCompleted, Await, AwaitRef, Batches, DoneNotDone, Gather, GatherOk, InputRef, Inputs, Promise, Status,
+    TaskFuture, as_completed, wait_all, wait_all_async, wait_all_timeout, wait_any, wait_any_async, wait_any_timeout,
+    wait_n, wait_n_async, wait_n_timeout,
+};
+pub use panics::{PanicReport, drop_panics, set_drop_panic_hook};

@@ -1,0 +1,178 @@
+//! What can go wrong between a thread and its host.
+
+use std::{fmt, io, path::PathBuf};
+
+use crate::CpuSet;
+
+/// Why a host could not be read or a thread could not be bound.
+///
+/// Opaque: ask the predicates. The message names the PU, text or file concerned and the way out;
+/// the kernel's own error, where there is one, is the [`source`](std::error::Error::source).
+///
+/// ```
+/// let error = "0-x".parse::<heist_numa::CpuSet>().unwrap_err();
+/// assert!(error.is_syntax());
+/// assert!(error.to_string().contains("`0-x`"));
+/// ```
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A text that is not a CPU list or map; `form` says what it should look like.
+    Syntax { text: String, form: &'static str },
+    /// A file of `sysfs`, `/proc` or a control group with another content than documented.
+    File {
+        path: PathBuf,
+        text: String,
+        form: &'static str,
+    },
+    /// The kernel refused to pin the thread.
+    Pin { pu: usize, source: io::Error },
+    /// The kernel accepted the pinning, but the mask is another one.
+    PinLost { pu: usize, mask: CpuSet },
+    /// The PU, or one of the mask, has an id that no kernel can have.
+    BeyondMask { pu: usize },
+    /// The kernel refused the mask.
+    SetMask { mask: CpuSet, source: io::Error },
+    /// The kernel would not tell the mask.
+    GetMask { source: io::Error },
+}
+
+impl Error {
+    /// True when a text is not what it should be: a CPU list or map given by a person, or the content
+    /// of a system file (the message then names the file).
+    ///
+    /// ```
+    /// assert!(heist_numa::CpuSet::from_hex_map("0000000g").unwrap_err().is_syntax());
+    /// ```
+    #[must_use]
+    pub fn is_syntax(&self) -> bool {
+        matches!(self.kind, Kind::Syntax { .. } | Kind::File { .. })
+    }
+
+    /// True when a PU that was asked for cannot be had: it does not exist, is offline, or lies outside
+    /// the control group's cpuset.
+    ///
+    /// ```
+    /// assert!(heist_numa::pin(usize::MAX).unwrap_err().is_unavailable());
+    /// ```
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match &self.kind {
+            Kind::PinLost { .. } | Kind::BeyondMask { .. } => true,
+            Kind::Pin { source, .. } | Kind::SetMask { source, .. } => {
+                source.raw_os_error() == Some(libc::EINVAL)
+            }
+            Kind::Syntax { .. } | Kind::File { .. } | Kind::GetMask { .. } => false,
+        }
+    }
+
+    /// True when the kernel refused the call itself, as a system call filter makes it do, whatever PU
+    /// was asked for.
+    ///
+    /// ```
+    /// assert!(!heist_numa::pin(usize::MAX).unwrap_err().is_refused());
+    /// ```
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        !self.is_syntax() && !self.is_unavailable()
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Error {
+        Error { kind }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Syntax { text, form } => write!(f, "`{text}` is not {form}"),
+            Kind::File { path, text, form } => write!(
+                f,
+                "{} says `{text}`, which is not {form}; pass another root or go without it",
+                path.display()
+            ),
+            Kind::Pin { pu, .. } if self.is_unavailable() => write!(
+                f,
+                "cannot pin to PU {pu}: it is absent, offline or outside this process's cpuset; \
+                 choose one of the affinity mask"
+            ),
+            Kind::Pin { pu, .. } => write!(
+                f,
+                "the kernel refused to pin to PU {pu}; allow sched_setaffinity or run unpinned"
+            ),
+            Kind::PinLost { pu, mask } => write!(
+                f,
+                "pinned to PU {pu}, but the mask is `{mask}`: something else sets masks here; \
+                 run unpinned or stop it"
+            ),
+            Kind::BeyondMask { pu } => write!(
+                f,
+                "no kernel has a PU {pu}; choose one of the affinity mask"
+            ),
+            Kind::SetMask { mask, .. } if self.is_unavailable() => write!(
+                f,
+                "cannot set the mask `{mask}`: none of its PUs is online and in this process's \
+                 cpuset; choose some of the affinity mask"
+            ),
+            Kind::SetMask { mask, .. } => write!(
+                f,
+                "the kernel refused the mask `{mask}`; allow sched_setaffinity or keep the mask"
+            ),
+            Kind::GetMask { .. } => write!(
+                f,
+                "the kernel would not tell the affinity mask; allow sched_getaffinity"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            Kind::Pin { source, .. } | Kind::SetMask { source, .. } | Kind::GetMask { source } => {
+                Some(source)
+            }
+            Kind::Syntax { .. }
+            | Kind::File { .. }
+            | Kind::PinLost { .. }
+            | Kind::BeyondMask { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn the_errno_tells_a_missing_pu_from_a_refused_call() {
+        let absent = Error::from(Kind::Pin {
+            pu: 77,
+            source: io::Error::from_raw_os_error(libc::EINVAL),
+        });
+        assert!(absent.is_unavailable() && !absent.is_refused() && !absent.is_syntax());
+        assert!(absent.to_string().contains("PU 77"), "{absent}");
+
+        let filtered = Error::from(Kind::Pin {
+            pu: 77,
+            source: io::Error::from_raw_os_error(libc::EPERM),
+        });
+        assert!(filtered.is_refused() && !filtered.is_unavailable());
+        assert!(filtered.to_string().contains("run unpinned"), "{filtered}");
+        assert!(filtered.source().is_some());
+    }
+
+    #[test]
+    fn crosses_threads_and_boxes() {
+        fn portable<T: Send + Sync + 'static>() {}
+        portable::<Error>();
+    }
+}

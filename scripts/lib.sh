@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Sourced by every script here: stops at the first error, goes to the repository's root, and says what they share.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+need_packages() { # the package of each command that is not there
+  local missing=()
+  command -v cc >/dev/null || missing+=(build-essential)
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    say "heist needs a C compiler and the system's certificates; install what stands for: ${missing[*]}"
+    return 3
+  fi
+  say "installing ${missing[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The least Rust that builds heist, from Cargo.toml.
+least_rust() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
+
+rust_is_new_enough() {
+  local have
+  have=$(rustc --version 2>/dev/null | cut -d' ' -f2) || return 1
+  [ -n "$have" ] && [ "$(printf '%s\n%s\n' "$(least_rust)" "${have%%-*}" | sort -V | head -n 1)" = "$(least_rust)" ]
+}
+
+need_rust() {
+  command -v rustc >/dev/null || PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+  rust_is_new_enough && return
+  if ! command -v rustup >/dev/null; then
+    say "heist needs Rust $(least_rust) or newer: get rustup from https://rustup.rs"
+    return 3
+  fi
+  # Installs stable or brings it up to date. An older default of the user's stays as it is; these scripts pass it over.
+  say "installing stable Rust ($(least_rust) or newer is needed)"
+  rustup toolchain install stable --profile minimal --no-self-update
+  rustup default >/dev/null 2>&1 || rustup default stable
+  export RUSTUP_TOOLCHAIN=stable
+  rust_is_new_enough || { say "stable is $(rustc --version), which is too old"; return 3; }
+}
+
+# A C compiler and a new enough Rust. Installs only what is missing, so it is quiet on a machine that is set up.
+set_up() {
+  need_packages
+  need_rust
+}
+
+need_component() { # rustfmt or clippy
+  cargo "${1#rust}" --version >/dev/null 2>&1 || rustup component add "$1"
+}
+
+# Runs a test command, and fails when it ran no test at all: a filter that matches nothing is not a pass.
+at_least_one_test() {
+  local log rc=0 ran
+  log=$(mktemp)
+  "$@" 2>&1 | tee "$log" || rc=$?
+  ran=$(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed;.*/\1 \2/p' "$log" | awk '{n += $1 + $2} END {print n + 0}')
+  rm -f "$log"
+  [ "$rc" = 0 ] || return "$rc"
+  [ "$ran" -gt 0 ] || { say "no test ran: $*"; return 1; }
+}
+
+# One stage of scripts/ci or scripts/nightly: `stage NAME COMMAND…` prints the name and the time, and keeps both for `summary`.
+stages=()
+stage() {
+  local name=$1 start=$SECONDS rc=0
+  shift
+  printf '\n==> %s: %s\n' "$name" "$*"
+  "$@" || rc=$?
+  local took=$((SECONDS - start)) word=ok
+  [ "$rc" = 0 ] || word="FAILED ($rc)"
+  stages+=("$(printf '%-12s %4d s  %s' "$name" "$took" "$word")")
+  printf '<== %s: %s after %d s\n' "$name" "$word" "$took"
+  return "$rc"
+}
+
+summary() {
+  printf '\n'
+  printf '%s\n' "${stages[@]}"
+  printf '%-12s %4d s\n' 'in all' "$SECONDS"
+}

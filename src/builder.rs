@@ -1,0 +1,192 @@
+//! How an executor is to be: [`Builder`].
+
+use crate::config;
+use crate::error::{Error, ErrorKind};
+use crate::executor::Executor;
+use crate::panics::{self, PanicReport};
+use crate::placement;
+use crate::scheduler::{Registry, Settings, local};
+
+/// The most workers one executor takes.
+const MAX_WORKERS: usize = 65_536;
+/// The least stack a worker works with, in bytes.
+const MIN_STACK: usize = 64 << 10;
+/// The stack of a thread unless told otherwise, in bytes.
+const STACK: usize = 2 << 20;
+
+/// Whether workers are tied to cores.
+///
+/// ```
+/// let ex = heist::Executor::builder().pin(heist::PinPolicy::None).build()?;
+/// # Ok::<(), heist::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PinPolicy {
+    /// Each worker to a physical core of its own, within the mask the process was started with. If there are more
+    /// workers than such cores, or other executors have them, none is pinned and a warning says so.
+    #[default]
+    Cores,
+    /// The system moves workers as it likes.
+    None,
+}
+
+/// Settings of an [`Executor`]; every one has a sensible default.
+///
+/// ```
+/// let ex = heist::Executor::builder()
+///     .workers(2)
+///     .thread_name(|worker| format!("solver-{worker}"))
+///     .stack_size(8 << 20)
+///     .build()?;
+/// assert_eq!(ex.workers(), 2);
+/// # Ok::<(), heist::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+#[derive(Default)]
+pub struct Builder {
+    workers: Option<usize>,
+    thread_name: Option<Box<dyn Fn(usize) -> String + Send + Sync>>,
+    stack_size: Option<usize>,
+    pin: PinPolicy,
+    on_start: Option<Box<dyn Fn(usize) + Send + Sync>>,
+    on_stop: Option<Box<dyn Fn(usize) + Send + Sync>>,
+    max_spare_threads: Option<usize>,
+    panic_report: PanicReport,
+    seed: Option<u64>,
+}
+
+impl Builder {
+    /// Number of workers, 1 to 65536. By default `HEIST_WORKERS`, else one for each physical core that the process's
+    /// affinity mask allows and no other executor uses, cut to the CPU quota of its control group.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Names the threads, from the index of the worker each is made for. By default `heist-0`, `heist-1`, …
+    pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
+        self.thread_name = Some(Box::new(name));
+        self
+    }
+
+    /// Stack of each thread, in bytes; at least 64 KiB, by default 2 MiB. Half of it is used for waits that run what
+    /// they wait for.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Whether workers are tied to cores.
+    pub fn pin(mut self, policy: PinPolicy) -> Self {
+        self.pin = policy;
+        self
+    }
+
+    /// Called on every thread before its first task, with the index of the worker it is made for. Spare threads, which
+    /// run tasks in place of blocked ones, are included.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// static STARTED: AtomicUsize = AtomicUsize::new(0);
+    /// let ex = heist::Executor::builder()
+    ///     .workers(2)
+    ///     .on_worker_start(|_worker| {
+    ///         STARTED.fetch_add(1, Ordering::Relaxed);
+    ///     })
+    ///     .build()?;
+    /// ex.shutdown(heist::Shutdown::Wait);
+    /// assert_eq!(STARTED.load(Ordering::Relaxed), 2);
+    /// # Ok::<(), heist::Error>(())
+    /// ```
+    pub fn on_worker_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.on_start = Some(Box::new(hook));
+        self
+    }
+
+    /// Called on every thread after its last task.
+    pub fn on_worker_stop(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.on_stop = Some(Box::new(hook));
+        self
+    }
+
+    /// Most threads made beyond the workers' own, to drive a core whose worker waits. By default 4096, or half of what
+    /// the system allows. At the cap a wait keeps its core, and if no worker can run at all, the newest wait fails
+    /// ([`TaskError::is_stalled`](crate::TaskError::is_stalled)).
+    pub fn max_spare_threads(mut self, threads: usize) -> Self {
+        self.max_spare_threads = Some(threads);
+        self
+    }
+
+    /// What becomes of the reports of panicking tasks. It holds for the process; the executor built last decides.
+    pub fn panic_report(mut self, report: PanicReport) -> Self {
+        self.panic_report = report;
+        self
+    }
+
+    /// Seed of the choices of victims. With one worker a run is repeatable anyway. By default `HEIST_SEED`, else 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// [`Error::is_setting`] for a setting that cannot be met, [`Error::is_host`] when the host's cores cannot be read,
+    /// [`Error::is_thread`] when the system refuses a thread.
+    pub fn build(self) -> Result<Executor, Error> {
+        let inherited = config::inherited_mask(local(|local| local.registry().is_some()))?;
+        let host = config::host(&inherited)?;
+        let workers = match self.workers {
+            Some(workers) => workers,
+            None => config::workers()?.unwrap_or_else(|| placement::default_workers(&host)),
+        };
+        check("workers", workers, 1, MAX_WORKERS)?;
+        let stack_size = self.stack_size.unwrap_or(STACK);
+        check("stack_size", stack_size, MIN_STACK, isize::MAX as usize / 2)?;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => config::seed()?.unwrap_or(0),
+        };
+        panics::install(self.panic_report);
+        let placement = placement::place(&host, workers, self.pin == PinPolicy::Cores);
+        let mut warnings = host.warnings;
+        warnings.extend(placement.warning);
+        let settings = Settings {
+            workers,
+            cpus: placement.cpus,
+            rings: placement.rings,
+            stack_size,
+            max_spare_threads: self.max_spare_threads.unwrap_or_else(config::max_spare_threads),
+            seed,
+            thread_name: self.thread_name.unwrap_or_else(|| Box::new(|worker| format!("heist-{worker}"))),
+            on_start: self.on_start,
+            on_stop: self.on_stop,
+            warnings,
+        };
+        let registry = Registry::start(settings, Box::new(placement.lease))?;
+        Ok(Executor::of_new(registry))
+    }
+}
+
+fn check(name: &str, value: usize, least: usize, most: usize) -> Result<(), Error> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Setting(format!("{name} is {value}; it must lie between {least} and {most}"))))
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("workers", &self.workers)
+            .field("stack_size", &self.stack_size)
+            .field("pin", &self.pin)
+            .field("max_spare_threads", &self.max_spare_threads)
+            .field("panic_report", &self.panic_report)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+

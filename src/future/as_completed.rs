@@ -1,0 +1,215 @@
+//! Futures in the order in which they end.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
+
+use super::task_future::TaskFuture;
+use super::watch::{Entry, Watch};
+use crate::error::TaskError;
+use crate::primitive::sync::Arc;
+use crate::scheduler::{Waited, help_any, is_elsewhere};
+
+/// Yields each future once it is done, with its result: values, errors and cancellations alike.
+///
+/// ```
+/// use heist::as_completed;
+/// let ex = heist::Executor::new()?;
+/// let mut sum = 0;
+/// for (future, value) in as_completed(ex.map(0..10, |i| i)) {
+///     assert!(future.done());
+///     sum += value?;
+/// }
+/// assert_eq!(sum, 45);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn as_completed<T>(futures: impl IntoIterator<Item = TaskFuture<T>>) -> AsCompleted<T> {
+    let mut completed = AsCompleted {
+        watch: Watch::new(),
+        waiting: HashMap::new(),
+        unhelped: VecDeque::new(),
+        next: 0,
+        deadline: None,
+        ended_early: None,
+    };
+    completed.extend(futures);
+    completed
+}
+
+/// See [`as_completed`]. An iterator that grows while it is read: every [`push`](Self::push) is yielded once.
+pub struct AsCompleted<T> {
+    watch: Arc<Watch>,
+    waiting: HashMap<u64, (TaskFuture<T>, Entry)>,
+    /// Those this iterator has not yet tried to run itself, when read within a task.
+    unhelped: VecDeque<u64>,
+    next: u64,
+    deadline: Option<Instant>,
+    ended_early: Option<TaskError>,
+}
+
+impl<T> AsCompleted<T> {
+    /// Adds a future; a future added twice is yielded twice. O(1).
+    pub fn push(&mut self, future: TaskFuture<T>) {
+        let number = self.next;
+        self.next += 1;
+        let entry = self.watch.add(future.handle(), number);
+        self.waiting.insert(number, (future, entry));
+        self.unhelped.push_back(number);
+    }
+
+    /// Drops every future that was not yielded, which releases those that nobody else holds.
+    pub fn clear(&mut self) {
+        for (_, (future, mut entry)) in self.waiting.drain() {
+            entry.withdraw(future.handle());
+        }
+        self.unhelped.clear();
+        while self.watch.pop().is_some() {}
+    }
+
+    /// How many are still to be yielded.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none is still to be yielded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the next one can be yielded without waiting.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.watch.len() != 0
+    }
+
+    /// Ends the iteration at `deadline`, once nothing is ready; [`ended_early`](Self::ended_early) tells.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Why the iteration ended although futures are left: the deadline passed, or the wait could not go on.
+    #[must_use]
+    pub fn ended_early(&self) -> Option<&TaskError> {
+        self.ended_early.as_ref()
+    }
+
+    /// Everything that is ready; if nothing is and `block`, waits for the first. Empty when nothing is left.
+    pub fn next_batch(&mut self, block: bool) -> Vec<(TaskFuture<T>, Result<T, TaskError>)>
+    where
+        T: Clone + Sync,
+    {
+        let mut batch = Vec::new();
+        if block && !self.has_ready() {
+            batch.extend(self.next());
+        }
+        while let Some(number) = self.watch.pop() {
+            batch.extend(self.take(number));
+        }
+        batch
+    }
+
+    /// The iterator over batches: each has what is ready, at least one.
+    ///
+    /// ```
+    /// let ex = heist::Executor::new()?;
+    /// let batches: Vec<_> = heist::as_completed(ex.map(0..10, |i| i)).batches().collect();
+    /// assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), 10);
+    /// # Ok::<(), heist::Error>(())
+    /// ```
+    pub fn batches(self) -> Batches<T> {
+        Batches(self)
+    }
+
+    /// As `next`, awaited under any async runtime.
+    pub async fn next_async(&mut self) -> Option<(TaskFuture<T>, Result<T, TaskError>)>
+    where
+        T: Clone + Sync,
+    {
+        if self.is_empty() {
+            return None;
+        }
+        let number =
+            poll_fn(|context| self.watch.pop_or_wake(context.waker()).map_or(Poll::Pending, Poll::Ready)).await;
+        self.take(number)
+    }
+
+    fn take(&mut self, number: u64) -> Option<(TaskFuture<T>, Result<T, TaskError>)>
+    where
+        T: Clone + Sync,
+    {
+        let (future, _) = self.waiting.remove(&number)?;
+        let result = future.result();
+        Some((future, result))
+    }
+
+    /// Runs one of the futures on this thread, if it is an executor's and the future not begun; whether one was tried.
+    fn help(&mut self) -> bool {
+        let Some(number) = self.unhelped.pop_front() else { return false };
+        help_any(self.waiting.get(&number).map(|(future, _)| future.handle()));
+        true
+    }
+}
+
+impl<T> Extend<TaskFuture<T>> for AsCompleted<T> {
+    fn extend<I: IntoIterator<Item = TaskFuture<T>>>(&mut self, futures: I) {
+        futures.into_iter().for_each(|future| self.push(future));
+    }
+}
+
+impl<T: Clone + Sync> Iterator for AsCompleted<T> {
+    type Item = (TaskFuture<T>, Result<T, TaskError>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(number) = self.watch.pop() {
+                return self.take(number);
+            }
+            if self.is_empty() {
+                return None;
+            }
+            if self.deadline.is_none() && self.help() {
+                continue;
+            }
+            let elsewhere = self.waiting.values().next().is_some_and(|(future, _)| is_elsewhere(future.handle()));
+            let waited = if elsewhere { Waited::Forked } else { self.watch.sleep(self.deadline) };
+            match waited {
+                Waited::Done => {}
+                _ if self.has_ready() => {}
+                early => {
+                    self.ended_early = early.error();
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+impl<T> Drop for AsCompleted<T> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl<T> std::fmt::Debug for AsCompleted<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AsCompleted").field("len", &self.len()).field("has_ready", &self.has_ready()).finish()
+    }
+}
+
+/// See [`AsCompleted::batches`].
+#[derive(Debug)]
+pub struct Batches<T>(AsCompleted<T>);
+
+impl<T: Clone + Sync> Iterator for Batches<T> {
+    type Item = Vec<(TaskFuture<T>, Result<T, TaskError>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.0.next_batch(true);
+        (!batch.is_empty()).then_some(batch)
+    }
+}

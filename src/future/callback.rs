@@ -1,0 +1,54 @@
+//! What happens when a task is done without anybody waiting: callbacks, and tasks let go.
+
+use super::task_future::TaskFuture;
+use crate::error::TaskId;
+use crate::panics;
+use crate::task::{Action, Listener, listen};
+
+impl<T: Send + 'static> TaskFuture<T> {
+    /// Calls `callback` once, when the task has a value or an error or is cancelled; at once if it is done.
+    ///
+    /// The thread that ends the task makes the call, callbacks in the order of their registration, so it should be
+    /// short. A callback keeps the task wanted, as a handle does. A panic in it is caught and counted
+    /// ([`drop_panics`](crate::drop_panics)).
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// let ex = heist::Executor::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// ex.submit(|| 6 * 7).on_done(move |future| {
+    ///     let _ = sender.send(future.try_result().unwrap().unwrap());
+    /// });
+    /// assert_eq!(receiver.recv()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_done(&self, callback: impl FnOnce(&Self) + Send + 'static) {
+        let future = self.clone();
+        let call = move || panics::catch_drop(move || callback(&future));
+        let listener = Listener::new(Action::Call(Box::new(call)));
+        if listen(self.handle().head(), &listener).is_err() {
+            listener.fire();
+        }
+    }
+
+    /// Lets the task run with nobody holding on to it; its result is dropped at its end.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// let ex = heist::Executor::new()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// ex.submit(move || sender.send("done")).detach();
+    /// assert_eq!(receiver.recv()?, "done");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn detach(self) -> TaskId {
+        let id = self.id();
+        let task = self.handle().task();
+        let listener = Listener::new(Action::Release(self.into_handle()));
+        // SAFETY: the listener's handle keeps the task until it fires, which it does after the push or right here.
+        if listen(unsafe { task.as_ref() }, &listener).is_err() {
+            listener.fire();
+        }
+        id
+    }
+}

@@ -1,0 +1,132 @@
+//! Std futures as tasks: polled on workers, woken from anywhere.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::promise::Promise;
+use super::task_future::TaskFuture;
+use super::work::Plain;
+use crate::panics;
+use crate::primitive::atomic::{AtomicU8, Ordering};
+use crate::primitive::park::lock;
+use crate::primitive::sync::{Arc, Mutex};
+use crate::scheduler::{Local, Registry};
+use crate::task::{Action, Listener, listen};
+
+/// Nothing to do until a wake.
+const IDLE: u8 = 0;
+/// A poll is queued.
+const QUEUED: u8 = 1;
+/// A poll is under way.
+const POLLING: u8 = 2;
+/// A wake came during the poll.
+const WOKEN: u8 = 3;
+
+struct AsyncTask<F: Future<Output: Send + 'static>> {
+    state: AtomicU8,
+    body: Mutex<Body<F>>,
+    registry: Arc<Registry>,
+    location: &'static Location<'static>,
+}
+
+/// The future and where its output goes; gone when it has ended.
+struct Body<F: Future<Output: Send + 'static>> {
+    future: Option<Pin<Box<F>>>,
+    promise: Option<Promise<F::Output>>,
+    started: bool,
+}
+
+/// Makes a task of a std future.
+pub(crate) fn spawn<F>(registry: &Arc<Registry>, location: &'static Location<'static>, future: F) -> TaskFuture<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let (promise, output) = Promise::new(registry, location);
+    if output.done() {
+        return output;
+    }
+    let task = Arc::new(AsyncTask {
+        state: AtomicU8::new(IDLE),
+        body: Mutex::new(Body { future: Some(Box::pin(future)), promise: Some(promise), started: false }),
+        registry: registry.clone(),
+        location,
+    });
+    // When the output is cancelled, a poll drops the future.
+    let cancelled = task.clone();
+    let listener = Listener::new(Action::Call(Box::new(move || cancelled.wake())));
+    if listen(output.handle().head(), &listener).is_err() {
+        listener.fire();
+    }
+    task.wake();
+    output
+}
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
+    fn queue(self: Arc<Self>) {
+        let (registry, location) = (self.registry.clone(), self.location);
+        registry.submit_next(location, Plain(move || self.poll()));
+    }
+
+    fn poll(self: Arc<Self>) {
+        // ORDERING: AcqRel; pairs with itself in `wake`: what was done before the wake is seen by the poll.
+        self.state.swap(POLLING, Ordering::AcqRel);
+        self.poll_body();
+        // ORDERING: AcqRel; as above.
+        if self.state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            // ORDERING: Relaxed; only a poll changes this state, and this is it.
+            self.state.store(QUEUED, Ordering::Relaxed);
+            self.queue();
+        }
+    }
+
+    fn poll_body(self: &Arc<Self>) {
+        let mut body = lock(&self.body);
+        let Some(promise) = &body.promise else { return };
+        let task = promise.task();
+        // An output that nobody wants ends the future, unless it has begun and is only not waited for any more.
+        let dead = promise.is_done() || !body.started && !promise.is_wanted();
+        body.started = true;
+        let waker = Waker::from(self.clone());
+        let polled = match &mut body.future {
+            Some(future) if !dead => {
+                let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
+                match Local::within(task, || panics::catch(poll)) {
+                    Ok(Poll::Pending) => return,
+                    Ok(Poll::Ready(output)) => Some(Ok(output)),
+                    Err(panic) => Some(Err(panic)),
+                }
+            }
+            _ => None,
+        };
+        let (future, promise) = (body.future.take(), body.promise.take());
+        drop(body);
+        panics::catch_drop(move || drop(future));
+        match (promise, polled) {
+            (Some(promise), Some(Ok(output))) => promise.fulfil(output),
+            (Some(promise), Some(Err(panic))) => promise.fail_with(panic),
+            _ => {}
+        }
+    }
+}
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> Wake for AsyncTask<F> {
+    fn wake(self: Arc<Self>) {
+        // ORDERING: Relaxed; a guess for the exchange.
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            let new = match state {
+                IDLE => QUEUED,
+                POLLING => WOKEN,
+                _ => return,
+            };
+            // ORDERING: AcqRel; as in `poll`.
+            match self.state.compare_exchange_weak(state, new, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(IDLE) => return self.queue(),
+                Ok(_) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Which cores an executor's workers get: the process's ledger of cores in use.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::Host;
+
+/// First PUs of the cores that executors of this process have pinned workers to.
+static IN_USE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// Where workers run, and how near they are to each other.
+pub(crate) struct Placement {
+    pub(crate) cpus: Vec<Option<usize>>,
+    pub(crate) rings: Vec<Vec<Vec<usize>>>,
+    pub(crate) lease: CoreLease,
+    pub(crate) warning: Option<String>,
+}
+
+/// The cores of one executor; back in the ledger when dropped.
+#[derive(Debug, Default)]
+pub(crate) struct CoreLease(Vec<usize>);
+
+impl Drop for CoreLease {
+    fn drop(&mut self) {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        for pu in &self.0 {
+            in_use.remove(pu);
+        }
+    }
+}
+
+/// The cores, by their number in `host`, that no executor of this process has pinned a worker to.
+fn unused(host: &Host, in_use: &BTreeSet<usize>) -> Vec<(usize, usize)> {
+    host.cores
+        .iter()
+        .enumerate()
+        .filter_map(|(number, core)| Some((number, core.pus().first()?)))
+        .filter(|(_, pu)| !in_use.contains(pu))
+        .collect()
+}
+
+/// How many workers an executor gets by default: one for each unused core, or, if all are used, for each core; no more
+/// than the quota.
+pub(crate) fn default_workers(host: &Host) -> usize {
+    let free = unused(host, &IN_USE.lock().unwrap_or_else(PoisonError::into_inner)).len();
+    let cores = if free == 0 { host.cores.len() } else { free };
+    host.quota.map_or(cores, |quota| quota.min(cores)).max(1)
+}
+
+/// Gives each worker a core of its own, if there are enough that no other executor uses; else none is pinned.
+pub(crate) fn place(host: &Host, workers: usize, pin: bool) -> Placement {
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    let free = unused(host, &in_use);
+    if pin && host.real && workers <= free.len() {
+        let (numbers, cpus): (Vec<_>, Vec<_>) = free.into_iter().take(workers).unzip();
+        in_use.extend(&cpus);
+        return Placement {
+            cpus: cpus.iter().copied().map(Some).collect(),
+            rings: host.cores.rings(&numbers),
+            lease: CoreLease(cpus),
+            warning: None,
+        };
+    }
+    let warning = (pin && host.real).then(|| {
+        if workers > host.cores.len() {
+            format!("{workers} workers on {} cores: the workers are not pinned", host.cores.len())
+        } else {
+            "other executors of this process have pinned the cores: the workers of this one are not pinned".to_owned()
+        }
+    });
+    Placement {
+        cpus: vec![None; workers],
+        rings: host.cores.rings(&vec![usize::MAX; workers]),
+        lease: CoreLease::default(),
+        warning,
+    }
+}

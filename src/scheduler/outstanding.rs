@@ -1,0 +1,55 @@
+//! The promises that are not kept yet, so that a closing executor can end them.
+
+use std::collections::HashSet;
+use std::ptr::NonNull;
+
+use crate::error::TaskError;
+use crate::primitive::Padded;
+use crate::primitive::park::lock;
+use crate::primitive::sync::Mutex;
+use crate::task::{self, Header};
+
+/// Locks over which the promises are spread.
+const SHARDS: usize = 16;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Entry(NonNull<Header>);
+
+// SAFETY: only `cancel_all` follows the pointer, as told there.
+unsafe impl Send for Entry {}
+
+pub(crate) struct Outstanding {
+    shards: Box<[Padded<Mutex<HashSet<Entry>>>]>,
+}
+
+impl Outstanding {
+    pub(super) fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Padded(Mutex::new(HashSet::new()))).collect() }
+    }
+
+    fn shard(&self, task: NonNull<Header>) -> &Mutex<HashSet<Entry>> {
+        &self.shards[(task.addr().get() >> 6) % SHARDS].0
+    }
+
+    /// Notes a promise that holds the runtime's reference of `task`.
+    pub(crate) fn add(&self, task: NonNull<Header>) {
+        lock(self.shard(task)).insert(Entry(task));
+    }
+
+    /// To be called before that reference ends.
+    pub(crate) fn remove(&self, task: NonNull<Header>) {
+        lock(self.shard(task)).remove(&Entry(task));
+    }
+
+    /// Ends every promise with `error`.
+    pub(super) fn cancel_all(&self, error: &TaskError) {
+        for shard in &self.shards {
+            // SAFETY: what is in the set is held by its promise, which takes it out under this lock before it lets go.
+            let ended: Vec<_> =
+                lock(&shard.0).drain().filter_map(|entry| unsafe { task::fail(entry.0, error.clone()) }).collect();
+            for list in ended {
+                task::fire(list, Some(error.clone()), task::schedule);
+            }
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! What the threads of one executor share.
+
+use std::panic::Location;
+use std::time::Instant;
+
+use super::blocked::Blocked;
+use super::context::{Local, local};
+use super::idle::Idle;
+use super::inbox::{Chain, Inbox};
+use super::outstanding::Outstanding;
+use super::slot::Slot;
+use super::spare::Spares;
+use super::stuck::Stuck;
+use super::victim::Victims;
+use super::worker::{Worker, live};
+use crate::counters::Counters;
+use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
+use crate::primitive::Padded;
+use crate::primitive::atomic::{AtomicU8, AtomicUsize, Ordering};
+use crate::primitive::deque::Deque;
+use crate::primitive::park::lock;
+use crate::primitive::sync::{Arc, Condvar, Mutex};
+use crate::task::{self, Birth, Handle, Home, Ready, Schedule, Started, State, Work};
+
+/// Workers that share an inbox.
+const WORKERS_PER_INBOX: usize = 8;
+/// Sets of counters for the threads that are no workers.
+const OUTSIDE: usize = 16;
+
+type Hook = Box<dyn Fn(usize) + Send + Sync>;
+
+/// What an executor is built with; every field is decided.
+pub(crate) struct Settings {
+    pub(crate) workers: usize,
+    /// The PU of each worker, none for those that are not pinned.
+    pub(crate) cpus: Vec<Option<usize>>,
+    /// The victims of each worker, ring by ring.
+    pub(crate) rings: Vec<Vec<Vec<usize>>>,
+    pub(crate) stack_size: usize,
+    pub(crate) max_spare_threads: usize,
+    pub(crate) seed: u64,
+    pub(crate) thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
+    pub(crate) on_start: Option<Hook>,
+    pub(crate) on_stop: Option<Hook>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// How far an executor is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Open,
+    /// Runs what there is, takes nothing new from outside.
+    Draining,
+    /// Cancels what has not started.
+    Cancelling,
+    /// Every task is done; the threads leave.
+    Ended,
+}
+
+pub(crate) struct Registry {
+    home: Home,
+    pub(crate) id: u32,
+    pub(crate) settings: Settings,
+    pub(super) slots: Box<[Slot]>,
+    pub(super) inboxes: Box<[Inbox]>,
+    pub(super) idle: Idle,
+    phase: Padded<AtomicU8>,
+    outside: Box<[Padded<Counters>]>,
+    pub(super) spares: Spares,
+    pub(crate) outstanding: Outstanding,
+    pub(super) blocked: Blocked,
+    pub(super) stuck: Stuck,
+    /// Itself, for the threads it makes.
+    this: std::sync::Weak<Self>,
+    /// Handles of the executor; the last one to go closes it.
+    pub(crate) handles: AtomicUsize,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    pub(super) ended: Mutex<bool>,
+    pub(super) ended_now: Condvar,
+    pub(crate) started: Instant,
+    /// The process it was started in.
+    generation: u32,
+    /// What is let go of when the executor has ended.
+    pub(super) kept: Mutex<Option<Box<dyn Send>>>,
+}
+
+// SAFETY: `home` points to this registry itself; the rest is shared through locks and atomics.
+unsafe impl Send for Registry {}
+// SAFETY: as above.
+unsafe impl Sync for Registry {}
+
+impl Registry {
+    /// Starts the workers.
+    pub(crate) fn start(settings: Settings, kept: Box<dyn Send>) -> Result<Arc<Self>, Error> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+        let deques: Vec<_> = (0..settings.workers).map(|_| Deque::new()).collect();
+        let slots = deques.iter().zip(&settings.cpus).map(|(deque, cpu)| Slot::new(deque, *cpu)).collect();
+        let registry = Arc::new_cyclic(|this: &std::sync::Weak<Self>| Self {
+            home: Home(this.as_ptr()),
+            // ORDERING: Relaxed; only uniqueness matters.
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            slots,
+            inboxes: (0..settings.workers.div_ceil(WORKERS_PER_INBOX)).map(|_| Inbox::new()).collect(),
+            idle: Idle::new(settings.workers),
+            phase: Padded(AtomicU8::new(Phase::Open as u8)),
+            outside: (0..OUTSIDE).map(|_| Counters::new()).collect(),
+            spares: Spares::new(settings.max_spare_threads),
+            outstanding: Outstanding::new(),
+            blocked: Blocked::new(),
+            stuck: Stuck::new(),
+            this: this.clone(),
+            handles: AtomicUsize::new(1),
+            threads: Mutex::new(Vec::new()),
+            ended: Mutex::new(false),
+            ended_now: Condvar::new(),
+            started: Instant::now(),
+            generation: crate::fork::watch(),
+            kept: Mutex::new(Some(kept)),
+            settings,
+        });
+        for (index, deque) in deques.into_iter().enumerate() {
+            let victims = Victims::new(&registry.settings.rings[index]);
+            let worker = Worker::new(index, deque, victims, registry.settings.seed);
+            if let Err((source, worker)) = registry.make_thread(worker) {
+                drop(worker);
+                let name = (registry.settings.thread_name)(index);
+                registry.close(Phase::Cancelling);
+                registry.join();
+                return Err(Error::new(ErrorKind::Thread { name, source }));
+            }
+        }
+        Ok(registry)
+    }
+
+    /// Makes a thread that drives `worker`.
+    fn make_thread(self: &Arc<Self>, worker: Box<Worker>) -> Result<(), (std::io::Error, Box<Worker>)> {
+        let registry = self.clone();
+        let name = (self.settings.thread_name)(worker.index);
+        // A thread that is refused takes its closure with it; the worker must not go that way.
+        let parcel = Arc::new(Mutex::new(Some(worker)));
+        let sent = parcel.clone();
+        let made = std::thread::Builder::new().name(name).stack_size(self.settings.stack_size).spawn(move || {
+            let worker = lock(&sent).take();
+            if let Some(worker) = worker {
+                live(&registry, worker);
+            }
+        });
+        match (made, lock(&parcel)) {
+            (Ok(thread), _) => {
+                lock(&self.threads).push(thread);
+                Ok(())
+            }
+            (Err(error), mut parcel) => match parcel.take() {
+                Some(worker) => Err((error, worker)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Makes a spare thread for `worker`, which comes back when the system refuses.
+    pub(super) fn make_spare(&self, worker: Box<Worker>) -> Option<Box<Worker>> {
+        let Some(registry) = self.strong() else { return Some(worker) };
+        match registry.make_thread(worker) {
+            Ok(()) => None,
+            Err((_, worker)) => {
+                self.spares.unmake();
+                Some(worker)
+            }
+        }
+    }
+
+    /// A further count of itself, from a thread that holds one.
+    pub(crate) fn strong(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
+    }
+
+    /// Pins the calling thread to the core of a worker. Where the system refuses, it runs unpinned.
+    pub(super) fn pin(&self, worker: usize) {
+        if let Some(cpu) = self.slots[worker].cpu {
+            let _ = heist_numa::pin(cpu);
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        // ORDERING: Acquire; pairs with the Release of `set_phase`.
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Open,
+            1 => Phase::Draining,
+            2 => Phase::Cancelling,
+            _ => Phase::Ended,
+        }
+    }
+
+    /// Moves on to `phase`; false if it was that far already.
+    pub(super) fn advance(&self, phase: Phase) -> bool {
+        // ORDERING: AcqRel; pairs with the Acquire of `phase`.
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    }
+
+    pub(crate) fn closed_error(&self) -> TaskError {
+        TaskError::new(TaskErrorKind::Cancelled(CancelReason::EXECUTOR_CLOSED))
+    }
+
+    // ---- queues
+
+    pub(super) fn inbox_of(&self, worker: usize) -> usize {
+        worker / WORKERS_PER_INBOX
+    }
+
+    pub(super) fn inboxes_after(&self, own: usize) -> impl Iterator<Item = usize> {
+        let count = self.inboxes.len();
+        (1..count).map(move |step| (own + step) % count)
+    }
+
+    /// Whether any queue holds something.
+    pub(super) fn has_work(&self) -> bool {
+        self.inboxes.iter().any(|inbox| !inbox.is_empty()) || self.slots.iter().any(Slot::has_work)
+    }
+
+    pub(super) fn wake(&self, worker: usize) {
+        self.slots[worker].parker.wake();
+    }
+
+    #[inline]
+    pub(super) fn notify(&self) {
+        self.idle.notify(|worker| self.wake(worker));
+    }
+
+    pub(super) fn notify_if_work(&self) {
+        if self.has_work() {
+            self.notify();
+        }
+    }
+
+    /// Queues a ready task: on the deque of the calling worker, else in an inbox.
+    #[inline]
+    pub(crate) fn queue(&self, task: Ready) {
+        local(|local| match local.worker().filter(|_| local.serves(self)) {
+            Some(worker) => worker.deque.push(task),
+            None => self.inboxes[local.shard() % self.inboxes.len()].push(Chain::of(task)),
+        });
+        self.notify();
+    }
+
+    /// As [`queue`](Self::queue), ahead of what the calling worker has queued.
+    pub(crate) fn queue_next(&self, task: Ready) {
+        let displaced = local(|local| match local.worker().filter(|_| local.serves(self)) {
+            Some(worker) => self.slots[worker.index].put_next(task),
+            None => Some(task),
+        });
+        match displaced {
+            Some(task) => self.queue(task),
+            None => self.notify(),
+        }
+    }
+
+    /// Queues many ready tasks with one step and one round of wakes.
+    pub(crate) fn queue_all(&self, tasks: impl IntoIterator<Item = Ready>) {
+        let count = local(|local| match local.worker().filter(|_| local.serves(self)) {
+            Some(worker) => tasks.into_iter().map(|task| worker.deque.push(task)).count(),
+            None => {
+                let mut tasks = tasks.into_iter();
+                let Some(first) = tasks.next() else { return 0 };
+                let mut chain = Chain::of(first);
+                let count = 1 + tasks.map(|task| chain.push(task)).count();
+                self.inboxes[local.shard() % self.inboxes.len()].push(chain);
+                count
+            }
+        });
+        self.idle.notify_many(count, |worker| self.wake(worker));
+    }
+
+    // ---- tasks
+
+    /// Runs a started task on this thread.
+    #[inline]
+    pub(crate) fn run(&self, started: Started, ready: impl FnMut(Ready)) {
+        self.count(|counters| &counters.executed);
+        Local::within(started.task(), || started.run(ready));
+    }
+
+    /// Whether new tasks are taken from this thread.
+    pub(crate) fn admit(&self) -> Result<(), TaskError> {
+        match self.phase() {
+            _ if self.is_forked() => Err(TaskError::new(TaskErrorKind::Forked)),
+            Phase::Open => Ok(()),
+            Phase::Draining if local(|local| local.serves(self)) => Ok(()),
+            _ => Err(self.closed_error()),
+        }
+    }
+
+    /// Whether this process is a fork of the one that has the workers.
+    #[inline]
+    pub(super) fn is_forked(&self) -> bool {
+        self.generation != crate::fork::generation()
+    }
+
+    pub(crate) fn birth(&self, location: &'static Location<'static>) -> Birth {
+        Birth {
+            home: &raw const self.home,
+            executor: self.id,
+            generation: self.generation,
+            id: local(Local::next_id),
+            location,
+        }
+    }
+
+    /// Makes a task and queues it.
+    #[inline]
+    pub(crate) fn submit<W: Work>(&self, location: &'static Location<'static>, work: W) -> Handle {
+        if let Err(error) = self.admit() {
+            return self.born_failed::<W::Output>(location, error);
+        }
+        self.count_created(1);
+        let task = task::with_work(self.birth(location), State::open(), 1, 0, &[], false, work);
+        // SAFETY: the one handle of a new task.
+        let handle = unsafe { Handle::from_counted(task) };
+        self.queue(Ready(task));
+        self.withdraw_if_late(&handle);
+        handle
+    }
+
+    /// Makes a task that nobody has a handle of and queues it, first in line.
+    pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
+        self.count_created(1);
+        let task = task::with_work(self.birth(location), State::open_unwanted(), 0, 0, &[], false, work);
+        self.queue_next(Ready(task));
+    }
+
+    /// Makes a task that waits for `inputs`, which `work` holds.
+    pub(crate) fn submit_after<W: Work>(
+        &self,
+        location: &'static Location<'static>,
+        inputs: &[std::ptr::NonNull<task::Header>],
+        tolerant: bool,
+        work: W,
+    ) -> Handle {
+        if let Err(error) = self.admit() {
+            return self.born_failed::<W::Output>(location, error);
+        }
+        // SAFETY: `work` holds the inputs.
+        if inputs.iter().any(|input| unsafe { input.as_ref() }.executor != self.id) {
+            return self.born_failed::<W::Output>(location, TaskError::new(TaskErrorKind::ForeignFuture));
+        }
+        self.count_created(1);
+        let count = inputs.len() as u32;
+        let (state, pending) = match count {
+            0 | 1 => (State::open(), count),
+            _ => (State::running(), count + 1),
+        };
+        let task = task::with_work(self.birth(location), state, 1, pending, inputs, tolerant, work);
+        // SAFETY: the one handle of a new task.
+        let handle = unsafe { Handle::from_counted(task) };
+        let ready = match count {
+            0 => Some(Ready(task)),
+            // SAFETY: born so, just now.
+            _ => unsafe { task::register(task, tolerant) },
+        };
+        if let Some(ready) = ready {
+            self.queue(ready);
+            self.withdraw_if_late(&handle);
+        }
+        handle
+    }
+
+    /// Makes many tasks and queues them in one step.
+    pub(crate) fn submit_all<W: Work>(
+        &self,
+        location: &'static Location<'static>,
+        works: impl Iterator<Item = W>,
+    ) -> Vec<Handle> {
+        if let Err(error) = self.admit() {
+            return works.map(|_| self.born_failed::<W::Output>(location, error.clone())).collect();
+        }
+        let handles: Vec<_> = works
+            .map(|work| {
+                let task = task::with_work(self.birth(location), State::open(), 1, 0, &[], false, work);
+                // SAFETY: the one handle of a new task.
+                unsafe { Handle::from_counted(task) }
+            })
+            .collect();
+        self.count_created(handles.len() as u64);
+        self.queue_all(handles.iter().map(|handle| Ready(handle.task())));
+        for handle in &handles {
+            self.withdraw_if_late(handle);
+        }
+        handles
+    }
+
+    /// An outsider's task that was queued while the executor closed may find no worker any more.
+    #[inline]
+    fn withdraw_if_late(&self, task: &Handle) {
+        // The fence of `notify` lies between the count of the task and this look (scheduler README, "Shutdown").
+        if self.phase() != Phase::Open && !local(|local| local.serves(self)) {
+            task::cancel(task, self.closed_error());
+        }
+    }
+
+    /// A future that is an error from the start.
+    pub(crate) fn born_failed<T: Send + 'static>(
+        &self,
+        location: &'static Location<'static>,
+        error: TaskError,
+    ) -> Handle {
+        let state = State::done(task::Outcome::Error(error.into_word()));
+        let task = task::without_work::<T>(self.birth(location), state, 1);
+        // SAFETY: the one handle of a new task.
+        unsafe { Handle::from_counted(task) }
+    }
+
+    /// A future that has its value from the start.
+    pub(crate) fn born_done<T: Send + 'static>(&self, location: &'static Location<'static>, value: T) -> Handle {
+        let task = task::without_work::<T>(self.birth(location), State::done(task::Outcome::Value), 1);
+        // SAFETY: nobody else knows of the task yet; the one handle of a new task.
+        unsafe {
+            task::set_value(task, value);
+            Handle::from_counted(task)
+        }
+    }
+
+    // ---- counters
+
+    /// Bumps a counter of the calling thread's.
+    #[inline]
+    fn count(&self, counter: impl Fn(&Counters) -> &crate::counters::Counter) {
+        self.count_by(counter, 1);
+    }
+
+    #[inline]
+    fn count_by(&self, counter: impl Fn(&Counters) -> &crate::counters::Counter, by: u64) {
+        local(|local| match local.worker().filter(|_| local.serves(self)) {
+            Some(worker) => counter(&self.slots[worker.index].counters).bump(by),
+            None => counter(&self.outside[local.shard() % OUTSIDE]).bump_shared(by),
+        });
+    }
+
+    #[inline]
+    pub(crate) fn count_created(&self, by: u64) {
+        self.count_by(|counters| &counters.created, by);
+    }
+
+    /// Every set of counters: the workers' in order, then the outsiders'.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = &Counters> {
+        self.slots.iter().map(|slot| &*slot.counters).chain(self.outside.iter().map(|padded| &**padded))
+    }
+
+    /// Threads made beyond the workers' own.
+    pub(crate) fn spare_threads(&self) -> usize {
+        self.spares.made()
+    }
+
+    /// The threads, to be joined.
+    pub(super) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
+        std::mem::take(&mut *lock(&self.threads))
+    }
+}
+
+impl Schedule for Registry {
+    fn ready(&self, task: Ready) {
+        self.queue(task);
+    }
+    fn finished(&self) {
+        self.count(|counters| &counters.finished);
+    }
+    fn discarded(&self) {
+        self.count(|counters| &counters.discarded);
+    }
+}
+
+impl Drop for Registry {
+    /// What still lies in an inbox are entries of tasks that are done.
+    fn drop(&mut self) {
+        for inbox in &self.inboxes {
+            inbox.take().for_each(task::skip);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The public side of a worker: what others steal from, wake and count, and the seat a thread drives it from.
+
+use std::ptr::NonNull;
+
+use super::worker::Worker;
+use crate::counters::Counters;
+use crate::primitive::Padded;
+use crate::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::primitive::deque::{Deque, Stealer};
+use crate::primitive::park::{Parker, lock};
+use crate::primitive::sync::Mutex;
+use crate::task::{Header, Ready};
+
+/// One worker as the others see it.
+pub(crate) struct Slot {
+    pub(super) stealer: Stealer<Ready>,
+    /// The task to run next, stealable like any other.
+    next: Padded<AtomicPtr<Header>>,
+    pub(super) parker: Parker,
+    /// The PU its threads are pinned to.
+    pub(super) cpu: Option<usize>,
+    pub(super) counters: Padded<Counters>,
+    /// Threads that are back on the core without the seat; a copy of the seat's count, to be looked at cheaply.
+    returning: Padded<AtomicU32>,
+    seat: Mutex<Seat>,
+}
+
+/// Who drives the worker. At most one thread has the [`Worker`]; when none has, it lies here.
+#[derive(Default)]
+struct Seat {
+    vacant: Option<Box<Worker>>,
+    returning: u32,
+}
+
+impl Slot {
+    pub(super) fn new(deque: &Deque<Ready>, cpu: Option<usize>) -> Self {
+        Self {
+            stealer: deque.stealer(),
+            next: Padded(AtomicPtr::new(std::ptr::null_mut())),
+            parker: Parker::new(),
+            cpu,
+            counters: Counters::new(),
+            returning: Padded(AtomicU32::new(0)),
+            seat: Mutex::new(Seat::default()),
+        }
+    }
+
+    /// Puts a task into the next-task slot; the one that was there comes out.
+    pub(super) fn put_next(&self, task: Ready) -> Option<Ready> {
+        // ORDERING: Release publishes the task to whoever takes it; Acquire for the one that comes out.
+        NonNull::new(self.next.swap(task.0.as_ptr(), Ordering::AcqRel)).map(Ready)
+    }
+
+    /// Takes the task of the next-task slot.
+    #[inline]
+    pub(super) fn take_next(&self) -> Option<Ready> {
+        // ORDERING: Relaxed; only a look, to spare the swap.
+        if self.next.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        // ORDERING: Acquire; pairs with the Release of `put_next`.
+        NonNull::new(self.next.swap(std::ptr::null_mut(), Ordering::Acquire)).map(Ready)
+    }
+
+    #[inline]
+    pub(super) fn has_work(&self) -> bool {
+        // ORDERING: Relaxed; where it must not miss a push, the fences of the idle protocol order it.
+        !self.stealer.is_empty() || !self.next.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Whether the thread on the seat should leave it to one that is back.
+    #[inline]
+    pub(super) fn is_wanted_back(&self) -> bool {
+        // ORDERING: Relaxed; a hint, decided under the lock.
+        self.returning.load(Ordering::Relaxed) != 0
+    }
+
+    fn set_returning(&self, seat: &mut Seat, count: u32) {
+        seat.returning = count;
+        // ORDERING: Relaxed; a hint.
+        self.returning.store(count, Ordering::Relaxed);
+    }
+
+    /// Leaves the seat to a thread that is back; gives the worker back when there is none any more.
+    pub(super) fn vacate(&self, worker: Box<Worker>) -> Result<(), Box<Worker>> {
+        let mut seat = lock(&self.seat);
+        if seat.returning == 0 {
+            return Err(worker);
+        }
+        seat.vacant = Some(worker);
+        Ok(())
+    }
+
+    /// A thread is back from a wait: it gets the seat if that is free, else it is counted as returning.
+    pub(super) fn come_back(&self) -> Option<Box<Worker>> {
+        let mut seat = lock(&self.seat);
+        let worker = seat.vacant.take();
+        if worker.is_none() {
+            let count = seat.returning + 1;
+            self.set_returning(&mut seat, count);
+        }
+        worker
+    }
+
+    /// A returning thread leaves its core again; it gets the seat if that is free.
+    pub(super) fn stop_returning(&self) -> Option<Box<Worker>> {
+        let mut seat = lock(&self.seat);
+        let count = seat.returning - 1;
+        self.set_returning(&mut seat, count);
+        seat.vacant.take()
+    }
+}

@@ -1,0 +1,261 @@
+//! Who waits for a task: the nodes of its list, what happens to them when it ends, and the sweep of withdrawn ones.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use super::cell;
+use super::handle::schedule;
+use super::header::{Header, Ready};
+use super::listener::Listener;
+use super::state::{Cancel, List, Phase, Snapshot};
+use crate::error::TaskError;
+use crate::primitive::atomic::Ordering;
+use crate::primitive::sync::Arc;
+
+/// Withdrawals a list takes before it is swept, unless more nodes than this live in it.
+pub(crate) const SLACK: i32 = 32;
+
+const TOLERANT: usize = 1;
+
+/// An element of a task's list: an edge to a dependent, or the head of a [`Listener`].
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub(crate) struct Node {
+    next: Cell<*const Node>,
+    /// The dependent's address, with a flag in its lowest bit; 0 for a listener.
+    dependent: usize,
+}
+
+impl Node {
+    pub(crate) fn of_listener() -> Self {
+        Self { next: Cell::new(std::ptr::null()), dependent: 0 }
+    }
+
+    fn dependent(&self) -> Option<(NonNull<Header>, bool)> {
+        let header = std::ptr::with_exposed_provenance_mut(self.dependent & !TOLERANT);
+        NonNull::new(header).map(|header| (header, self.dependent & TOLERANT != 0))
+    }
+}
+
+/// One input of a dependent; lies in the dependent's cell.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Edge {
+    node: Node,
+    pub(crate) input: NonNull<Header>,
+}
+
+impl Edge {
+    /// A tolerant edge lets its dependent run when the input has failed.
+    pub(crate) fn new(dependent: NonNull<Header>, input: NonNull<Header>, tolerant: bool) -> Self {
+        let dependent = dependent.as_ptr().expose_provenance() | if tolerant { TOLERANT } else { 0 };
+        Self { node: Node { next: Cell::new(std::ptr::null()), dependent }, input }
+    }
+
+    /// Puts the edge into its input's list.
+    ///
+    /// # Safety
+    /// The input and the dependent are alive; the edge is in no list and is not pushed again.
+    pub(crate) unsafe fn push(edge: NonNull<Self>) -> Result<(), Snapshot> {
+        // SAFETY: the caller's promise; the node is reached by `edge`'s own pointer.
+        unsafe {
+            let node = &raw const (*edge.as_ptr()).node;
+            edge.as_ref().input.as_ref().state.push(node, |next| (*node).next.set(next))
+        }
+    }
+}
+
+/// Puts a listener into the list of `task`; the list owns one count of it until it fires or is swept.
+pub(crate) fn listen(task: &Header, listener: &Arc<Listener>) -> Result<(), Snapshot> {
+    let node = Listener::into_node(listener.clone());
+    // SAFETY: `into_node` gave the list a count, so the node outlives its stay there.
+    task.state.push(node, |next| unsafe { (*node).next.set(next) }).inspect_err(|_| {
+        // SAFETY: the list did not take the count that `into_node` gave.
+        drop(unsafe { Listener::from_node(node) });
+    })
+}
+
+/// The error a done task hands to its dependents.
+///
+/// # Safety
+/// `done` is a reading of a task that the caller keeps from being freed.
+pub(crate) unsafe fn error_of(done: Snapshot) -> Option<TaskError> {
+    if done.phase() != Phase::Error || done.error_word() == 0 {
+        return None;
+    }
+    // SAFETY: the task owns one count of the error while it is not freed; this borrows it to clone.
+    let error = std::mem::ManuallyDrop::new(unsafe { TaskError::from_word(done.error_word()) });
+    Some(TaskError::clone(&error))
+}
+
+/// Fires every node of `list`, in the order they came: dependents that miss nothing more go to `ready`, those of a
+/// failed input fail in turn, without recursion.
+pub(crate) fn fire(list: List, error: Option<TaskError>, mut ready: impl FnMut(Ready)) {
+    let mut failed = Vec::new();
+    fire_one(list, error.as_ref(), &mut failed, &mut ready);
+    while let Some((list, error)) = failed.pop() {
+        fire_one(list, Some(&error), &mut failed, &mut ready);
+    }
+}
+
+fn fire_one(
+    list: List,
+    error: Option<&TaskError>,
+    failed: &mut Vec<(List, TaskError)>,
+    ready: &mut impl FnMut(Ready),
+) {
+    let mut inherited = None;
+    let mut node = oldest_first(list);
+    while !node.is_null() {
+        // SAFETY: a node of a closed list is whoever closed it's, and alive until it is fired.
+        let (next, dependent) = unsafe { ((*node).next.get(), (*node).dependent()) };
+        match dependent {
+            // SAFETY: as above; `of_listener` marks exactly the heads of listeners.
+            None => unsafe { Listener::from_node(node) }.fire(),
+            Some((dependent, tolerant)) => {
+                if let Some(error) = error.filter(|_| !tolerant) {
+                    let error = inherited.get_or_insert_with(|| error.for_dependents());
+                    // SAFETY: its edge was in the list, so the dependent is held until `settle`.
+                    if let Some(list) = unsafe { fail(dependent, error.clone()) } {
+                        failed.push((list, error.clone()));
+                    }
+                }
+                // SAFETY: as above; this edge is settled once.
+                if let Some(task) = unsafe { settle(dependent, 1) } {
+                    ready(task);
+                }
+            }
+        }
+        node = next;
+    }
+}
+
+fn oldest_first(list: List) -> *const Node {
+    let (mut node, mut reversed) = (list.0, std::ptr::null());
+    while !node.is_null() {
+        // SAFETY: as in `fire_one`.
+        let next = unsafe { (*node).next.replace(reversed) };
+        reversed = node;
+        node = next;
+    }
+    reversed
+}
+
+/// Ends an unfinished task with `error`; gives the list of those who waited for it.
+///
+/// # Safety
+/// The caller keeps `task` from being freed.
+pub(crate) unsafe fn fail(task: NonNull<Header>, error: TaskError) -> Option<List> {
+    // SAFETY: the caller's promise.
+    let head = unsafe { task.as_ref() };
+    let word = error.into_word();
+    let list = match head.state.cancel(word) {
+        Cancel::Unstarted(list) => {
+            // SAFETY: the task never starts now, and its closure is the canceller's to drop.
+            unsafe { (head.vtable.drop_closure)(task) };
+            list
+        }
+        Cancel::Started(list) => list,
+        Cancel::Done => {
+            // SAFETY: the word was not taken.
+            drop(unsafe { TaskError::from_word(word) });
+            return None;
+        }
+    };
+    // SAFETY: until this call the task counted as unfinished, which keeps its scheduler.
+    unsafe { (*(*head.home).0).finished() };
+    Some(list)
+}
+
+/// `count` inputs of `task` are done or given up: after the last one it is ready, or, if it ended before, let go of.
+///
+/// # Safety
+/// The caller accounts for `count` of the pending inputs, none of which is touched again.
+pub(crate) unsafe fn settle(task: NonNull<Header>, count: u32) -> Option<Ready> {
+    // SAFETY: an unsettled input holds the task.
+    let head = unsafe { task.as_ref() };
+    // ORDERING: Acquire; pairs with the Release of the other inputs' `fetch_sub`: the runner sees all their values.
+    if head.pending.load(Ordering::Acquire) == count {
+        // The last ones need no read-modify-write: nobody else counts any more.
+        // ORDERING: Release; pairs with the Acquire of a waiter that looks whether it may claim.
+        head.pending.store(0, Ordering::Release);
+    // ORDERING: AcqRel; as above, in both directions.
+    } else if head.pending.fetch_sub(count, Ordering::AcqRel) != count {
+        return None;
+    }
+    if head.state.load().is_done() {
+        // SAFETY: the runtime's reference is the last settler's.
+        unsafe { give_back(task) };
+        return None;
+    }
+    Some(Ready(task))
+}
+
+/// Ends the runtime's reference to a task that it will not run.
+///
+/// # Safety
+/// The reference is the caller's.
+pub(crate) unsafe fn give_back(task: NonNull<Header>) {
+    // SAFETY: the caller's promise; `give_back` says when nobody else has a reference.
+    unsafe {
+        if task.as_ref().state.give_back() {
+            cell::free(task);
+        }
+    }
+}
+
+/// Notes that one node of the task's list is of no use any more; sweeps when such nodes may outnumber the live ones.
+pub(crate) fn withdraw(task: &Header) {
+    // ORDERING: Relaxed; the count only says when to look.
+    if task.slack.fetch_sub(1, Ordering::Relaxed) == 1 {
+        sweep(task);
+    }
+}
+
+#[cold]
+fn sweep(task: &Header) {
+    let mut node = task.state.take().0;
+    let (mut top, mut bottom, mut live) = (std::ptr::null::<Node>(), std::ptr::null::<Node>(), 0_i32);
+    while !node.is_null() {
+        // SAFETY: a taken node is the sweeper's, and alive until it is put back or let go of.
+        let (next, dependent) = unsafe { ((*node).next.get(), (*node).dependent()) };
+        let dead = match dependent {
+            // SAFETY: as above; a node without dependent is a listener's.
+            None => unsafe { Listener::is_withdrawn(node) },
+            // SAFETY: an edge in a list holds its dependent.
+            Some((dependent, _)) => unsafe { dependent.as_ref() }.state.load().is_done(),
+        };
+        if !dead {
+            if top.is_null() {
+                top = node;
+            } else {
+                // SAFETY: `bottom` is a taken node too.
+                unsafe { (*bottom).next.set(node) };
+            }
+            bottom = node;
+            live = live.saturating_add(1);
+        } else if let Some((dependent, _)) = dependent {
+            // SAFETY: this edge is out of its list and settled once; the dependent is done, so it does not get ready.
+            let ready = unsafe { settle(dependent, 1) };
+            debug_assert!(ready.is_none());
+        } else {
+            // SAFETY: the list's count of the listener.
+            drop(unsafe { Listener::from_node(node) });
+        }
+        node = next;
+    }
+    // ORDERING: Relaxed; as in `withdraw`.
+    task.slack.store(live.max(SLACK), Ordering::Relaxed);
+    if top.is_null() {
+        return;
+    }
+    // SAFETY: `bottom` is the last of the chain, the sweeper's until the push succeeds.
+    if let Err(done) = task.state.push(top, |next| unsafe { (*bottom).next.set(next) }) {
+        // SAFETY: `bottom` is the sweeper's still; the caller's handle keeps `task`.
+        let error = unsafe {
+            (*bottom).next.set(std::ptr::null());
+            error_of(done)
+        };
+        fire(List(top), error, schedule);
+    }
+}

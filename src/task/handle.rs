@@ -1,0 +1,210 @@
+//! Counted references of users and dependents to a task, and the release of a task that nobody wants any more.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use super::cell;
+use super::dependents::{fire, give_back, withdraw};
+use super::header::{Header, Ready};
+use super::state::{Abandon, Phase};
+use crate::error::TaskError;
+use crate::primitive::atomic::Ordering;
+use crate::primitive::local;
+
+/// One counted reference to a task; while there is one, the task's result stays.
+#[derive(Debug)]
+pub(crate) struct Handle(NonNull<Header>);
+
+// SAFETY: through a handle a thread reaches atomics, and results only by the typed future, which asks for their bounds.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+impl Handle {
+    /// # Safety
+    /// One count of `task` is given to the handle.
+    #[inline]
+    pub(crate) unsafe fn from_counted(task: NonNull<Header>) -> Self {
+        Self(task)
+    }
+
+    /// A further handle.
+    ///
+    /// # Safety
+    /// Somebody keeps a handle of `task` during the call.
+    #[inline]
+    pub(crate) unsafe fn of(task: NonNull<Header>) -> Self {
+        // SAFETY: the caller's promise.
+        // ORDERING: Relaxed; the caller's handle already orders everything before (as in `Arc`).
+        unsafe { task.as_ref() }.handles.fetch_add(1, Ordering::Relaxed);
+        Self(task)
+    }
+
+    /// The same handle a second time; one of the two must not be dropped.
+    ///
+    /// # Safety
+    /// The caller forgets it while `self` is still there.
+    #[inline]
+    pub(crate) unsafe fn borrowed(&self) -> Self {
+        Self(self.0)
+    }
+
+    #[inline]
+    pub(crate) fn task(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn head(&self) -> &Header {
+        // SAFETY: a handle keeps its task.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Gives the only handle up for the value, by moving it out; the handle comes back when there is another one.
+    ///
+    /// # Safety
+    /// The task is done with a value of type `T`.
+    pub(crate) unsafe fn into_value<T>(self) -> Result<T, Self> {
+        // ORDERING: Acquire; pairs with the Release of the other handles' drops: they are done with the value.
+        // Relaxed on failure: nothing is read.
+        if self.head().handles.compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return Err(self);
+        }
+        let task = std::mem::ManuallyDrop::new(self).0;
+        // SAFETY: no handle is left, so the value is nobody's but this call's; `retire` says whose the memory is.
+        unsafe {
+            task.as_ref().payload.write();
+            let value = super::header::value_pointer(task).cast::<T>().read();
+            if task.as_ref().state.retire() {
+                cell::free(task);
+            }
+            Ok(value)
+        }
+    }
+}
+
+impl Clone for Handle {
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: `self` is a handle.
+        unsafe { Self::of(self.0) }
+    }
+}
+
+impl Drop for Handle {
+    #[inline]
+    fn drop(&mut self) {
+        let head = self.head();
+        // ORDERING: Acquire; a sole handle stays one, and sees what the dropped ones did (their Release below).
+        if head.handles.load(Ordering::Acquire) == 1 || head.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let now = head.state.load();
+            if now.phase() == Phase::Value && !head.vtable.value_needs_drop {
+                if head.state.retire() {
+                    // SAFETY: no handle is left and the runtime is out.
+                    unsafe { cell::free(self.0) };
+                }
+            } else {
+                release(self.0);
+            }
+        }
+    }
+}
+
+/// An input of an unfinished dependent: a handle that takes its edge back when it goes before the input is done.
+#[derive(Debug)]
+pub(crate) struct Input(pub(crate) Handle);
+
+impl Drop for Input {
+    #[inline]
+    fn drop(&mut self) {
+        let head = self.0.head();
+        if !head.state.load().is_done() {
+            withdraw(head);
+        }
+    }
+}
+
+local! {
+    /// The tasks whose release waits for one that is under way on this thread.
+    static WAITING: Cell<*mut Vec<NonNull<Header>>> = Cell::new(std::ptr::null_mut());
+}
+
+/// The last handle of `task` is gone. What goes with it (inputs, futures within its value) is let go of one after the
+/// other, not one within the other.
+#[cold]
+fn release(task: NonNull<Header>) {
+    let queued = WAITING.with(|waiting| {
+        let queue = waiting.get();
+        if queue.is_null() {
+            return false;
+        }
+        // SAFETY: a queue that is set lies in the frame of `release` further down this stack, which is in a drop.
+        unsafe { (*queue).push(task) };
+        true
+    });
+    if queued {
+        return;
+    }
+    let mut queue = vec![task];
+    let queue = &raw mut queue;
+    WAITING.with(|waiting| waiting.set(queue));
+    // SAFETY: the queue is this frame's; no reference to it is kept across the drops that push to it.
+    while let Some(task) = unsafe { (*queue).pop() } {
+        // SAFETY: in the queue lie tasks without handles, each once.
+        unsafe { release_one(task) };
+    }
+    WAITING.with(|waiting| waiting.set(std::ptr::null_mut()));
+}
+
+/// # Safety
+/// `task` has no handle left, and this is called once.
+unsafe fn release_one(task: NonNull<Header>) {
+    // SAFETY: `retire`, below, is what gives the memory up.
+    let head = unsafe { task.as_ref() };
+    match head.state.abandon() {
+        Abandon::Running => return,
+        Abandon::Released(list) => {
+            // SAFETY: the task never starts now; the closure is the releaser's.
+            unsafe { (head.vtable.drop_closure)(task) };
+            let home = head.home;
+            fire(list, None, schedule);
+            // SAFETY: until this call the task counted as unfinished, which keeps its scheduler.
+            unsafe { (*(*home).0).finished() };
+        }
+        // SAFETY: no handle is left.
+        Abandon::Done => unsafe { drop_result(task) },
+    }
+    if head.state.retire() {
+        // SAFETY: `retire` says that the runtime is out too.
+        unsafe { cell::free(task) };
+    }
+}
+
+/// # Safety
+/// `task` is done and its result is the caller's alone.
+pub(crate) unsafe fn drop_result(task: NonNull<Header>) {
+    // SAFETY: the caller's promise.
+    let head = unsafe { task.as_ref() };
+    let done = head.state.load();
+    match done.phase() {
+        // SAFETY: a done task in this phase has a value.
+        Phase::Value => unsafe { (head.vtable.drop_value)(task) },
+        Phase::Error if done.error_word() != 0 => {
+            // SAFETY: the task's own count of its error.
+            drop(unsafe { TaskError::from_word(done.error_word()) });
+        }
+        _ => {}
+    }
+}
+
+/// Has the scheduler of a task queue it.
+pub(crate) fn schedule(task: Ready) {
+    // SAFETY: a task that is ready is unfinished, which keeps its scheduler.
+    unsafe { (*(*task.0.as_ref().home).0).ready(task) }
+}
+
+/// Lets go of a queue entry whose task will not be run from it.
+pub(crate) fn skip(task: Ready) {
+    // SAFETY: a `Ready` is the runtime's reference.
+    unsafe { give_back(task.0) };
+}
