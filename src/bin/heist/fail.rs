@@ -1,0 +1,25 @@
+//! What ends a run early: one line for stderr, exit code 2.
+
+use std::fmt;
+
+/// A reason to stop, written for the person at the terminal.
+#[derive(Debug)]
+pub(crate) struct Fail(String);
+
+impl Fail {
+    pub(crate) fn new(reason: impl Into<String>) -> Fail {
+        Fail(reason.into())
+    }
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<heist::Error> for Fail {
+    fn from(error: heist::Error) -> Fail {
+        Fail(format!("cannot start the executor: {error}"))
+    }
+}
