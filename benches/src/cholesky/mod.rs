@@ -3,9 +3,16 @@
 pub mod cli;
 #[path = "../../../src/bin/heist/matrix/generate.rs"]
 mod generate;
+#[allow(dead_code, reason = "the program reports more")]
+#[path = "../../../src/bin/heist/cholesky/graph.rs"]
+mod graph;
+mod heist;
 #[path = "../../../src/bin/heist/cholesky/kernels.rs"]
 mod kernels;
 mod rayon;
+#[allow(dead_code, reason = "the program reports more")]
+#[path = "../../../src/bin/heist/cholesky/run.rs"]
+mod run;
 #[path = "../../../src/bin/heist/cholesky/sequential.rs"]
 mod sequential;
 #[path = "../../../src/bin/heist/cholesky/tiles.rs"]
@@ -17,45 +24,53 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use self::generate::Generated;
+use self::run::Run;
 use self::tiles::Tiles;
 use crate::report::{Report, Series, timed};
 
 /// Who runs the tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Runtime {
+    /// A graph of heist's futures.
+    Heist,
     /// Plain loops.
     Sequential,
     /// rayon, bulk-synchronously: the kernels of each kind in each step side by side, then a barrier.
     Rayon,
 }
 
-/// A pool that is set up; factors the tiles, and returns the time and the CPU time of that, or the bad pivot.
-type Job = Box<dyn FnMut(&Arc<Tiles>) -> Result<(Duration, Duration), usize>>;
+/// A pool that is set up; factors the tiles, and returns the time and the CPU time of that.
+type Job = Box<dyn FnMut(&Arc<Run>) -> Result<(Duration, Duration), String>>;
 
 impl Runtime {
     fn start(self, workers: usize) -> Job {
         match self {
-            Runtime::Sequential => Box::new(|tiles| {
-                let (factored, wall, cpu) = timed(|| sequential::factor(tiles));
-                factored.map(|()| (wall, cpu))
+            Runtime::Heist => heist::start(workers),
+            Runtime::Sequential => Box::new(|run| {
+                let (factored, wall, cpu) = timed(|| sequential::factor(&run.tiles));
+                factored.map(|()| (wall, cpu)).map_err(bad_pivot)
             }),
             Runtime::Rayon => rayon::start(workers),
         }
     }
 }
 
+fn bad_pivot(row: usize) -> String {
+    format!("pivot {row} is not positive")
+}
+
 /// Factors once to warm up and `repeats` times for the report, and checks every factor.
 fn measure(job: &mut Job, size: usize, tile: usize, repeats: usize) -> Result<Report, String> {
     let problem = Generated::new(size);
-    let tiles = Arc::new(Tiles::empty(size, tile));
+    let run = Arc::new(Run::new(Tiles::empty(size, tile), 0));
     let operations = (size as f64).powi(3) / 3.0;
     let mut total = Series::new("total", "ms");
     let mut core = Series::new("core", "ms");
     let mut rate = Series::new("rate", "GFLOP/s");
     for repeat in 0..=repeats {
-        fill(&tiles, problem);
-        let (wall, cpu) = job(&tiles).map_err(|i| format!("pivot {i} is not positive"))?;
-        check(&tiles, problem)?;
+        fill(&run.tiles, problem);
+        let (wall, cpu) = job(&run)?;
+        check(&run.tiles, problem)?;
         if repeat > 0 {
             total.samples.push(wall.as_secs_f64() * 1e3);
             core.samples.push(cpu.as_secs_f64() * 1e3);

@@ -3,15 +3,15 @@
 use ::rayon::prelude::*;
 
 use super::tiles::Tiles;
-use super::{Job, kernels};
+use super::{Job, bad_pivot, kernels};
 use crate::rayon_pool;
 use crate::report::timed;
 
 pub(super) fn start(workers: usize) -> Job {
     let pool = rayon_pool(workers);
-    Box::new(move |tiles| {
-        let (factored, wall, cpu) = timed(|| pool.install(|| factor(tiles)));
-        factored.map(|()| (wall, cpu))
+    Box::new(move |run| {
+        let (factored, wall, cpu) = timed(|| pool.install(|| factor(&run.tiles)));
+        factored.map(|()| (wall, cpu)).map_err(bad_pivot)
     })
 }
 

@@ -37,6 +37,10 @@ impl Gauge {
 }
 
 /// Waits, but not for ever, until others keep fewer than `limit` cores busy.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how busy the machine is can only be seen over a time"
+)]
 pub(super) fn wait(limit: f64) {
     const PATIENCE: Duration = Duration::from_secs(30);
     const WINDOW: Duration = Duration::from_millis(500);

@@ -2,6 +2,7 @@
 
 pub mod cli;
 mod executors;
+mod heist;
 mod rayon;
 mod threads;
 mod tokio;
@@ -53,6 +54,8 @@ pub struct Runtime {
 
 /// All runtimes of this crate. Those in C++ are in `peers/`.
 pub const RUNTIMES: &[Runtime] = &[
+    runtime("heist", heist::inside, heist::outside),
+    runtime("heist:map", heist::map_inside, heist::map_outside),
     runtime("rayon", rayon::inside, rayon::outside),
     runtime("rayon:scope", rayon::scope_inside, rayon::scope_outside),
     runtime("tokio", tokio::inside, tokio::outside),
