@@ -160,10 +160,9 @@ fn undisturbed(plan: &Measurement, args: &Args) -> Result<(f64, Report), Box<dyn
     };
     let mut best = attempt()?;
     for _ in 1..args.attempts {
-        if best.0 <= args.foreign {
+        if best.0 <= args.foreign || !quiet::wait(args.foreign) {
             break;
         }
-        quiet::wait(args.foreign);
         let next = attempt()?;
         if next.0 < best.0 {
             best = next;
