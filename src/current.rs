@@ -7,7 +7,7 @@ use crate::executor::Executor;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Phase, local};
-use crate::task::{Action, Listener, Phase as TaskPhase, listen};
+use crate::task::{Action, Listener, listen};
 
 /// The task that calls, on the thread it runs on.
 ///
@@ -38,12 +38,11 @@ pub struct Current {
 pub fn current() -> Option<Current> {
     local(|local| {
         let registry = local.registry()?;
-        let task = local.tasks().next()?;
+        let task = local.current()?.id;
         Some(Current {
             executor: Executor::of(registry.strong()?),
             worker: local.worker_index()?,
-            // SAFETY: a task on the stack is kept by its runner.
-            task: unsafe { task.as_ref() }.id,
+            task,
             not_send: PhantomData,
         })
     })
@@ -69,10 +68,8 @@ pub fn current() -> Option<Current> {
 #[must_use]
 pub fn cancelled() -> bool {
     local(|local| {
-        let Some(task) = local.tasks().next() else { return false };
-        // SAFETY: a task on the stack is kept by its runner.
-        let ended = unsafe { task.as_ref() }.state.load().phase() == TaskPhase::Error;
-        ended || local.registry().is_some_and(|registry| registry.phase() >= Phase::Cancelling)
+        let Some(task) = local.current() else { return false };
+        task.state.load().is_done() || local.registry().is_some_and(|registry| registry.phase() >= Phase::Cancelling)
     })
 }
 
@@ -116,12 +113,10 @@ impl Current {
     pub fn cancel_token(&self) -> CancelToken {
         let raised = Arc::new(AtomicBool::new(false));
         local(|local| {
-            let Some(task) = local.tasks().next() else { return };
-            // SAFETY: a task on the stack is kept by its runner.
-            let head = unsafe { task.as_ref() };
+            let Some(task) = local.current() else { return };
             let flag = raised.clone();
             let listener = Listener::new(Action::Call(Box::new(move || flag.store(true, Ordering::Release))));
-            if listen(head, &listener).is_err() {
+            if listen(task, &listener).is_err() {
                 listener.fire();
             }
         });

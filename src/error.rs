@@ -224,7 +224,11 @@ impl TaskError {
     }
 
     fn of_root(root: &Self) -> Self {
-        Self(Arc::new(Cause { kind: TaskErrorKind::Dependency(root.clone()), task: root.task(), location: root.location() }))
+        Self(Arc::new(Cause {
+            kind: TaskErrorKind::Dependency(root.clone()),
+            task: root.task(),
+            location: root.location(),
+        }))
     }
 
     /// The error as a word with its low four bits clear; ownership goes with it.

@@ -7,13 +7,11 @@ use std::panic::Location;
 use crate::builder::Builder;
 use crate::diagnostics::Stats;
 use crate::error::{Error, TaskError, TaskErrorKind};
-use crate::future::{
-    Fallible, Gather, GatherOk, InputRef, Inputs, Plain, Promise, TaskFuture, Tasks, spawn,
-};
+use crate::future::{Fallible, Gather, GatherOk, Inputs, Plain, Promise, TaskFuture, failed, spawn};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Phase, Registry};
-use crate::task::Work;
+use crate::task;
 
 /// How an executor ends.
 ///
@@ -99,25 +97,6 @@ impl Executor {
         Stats::of(&self.registry)
     }
 
-    fn task<W: Work>(&self, location: &'static Location<'static>, work: W) -> TaskFuture<W::Output> {
-        // SAFETY: a task made for this work has values of its output type.
-        unsafe { TaskFuture::new(self.registry.submit(location, work)) }
-    }
-
-    fn task_after<I: Inputs, W: Work>(
-        &self,
-        location: &'static Location<'static>,
-        tolerant: bool,
-        owned: I::Owned,
-        work: impl FnOnce(I::Owned) -> W,
-    ) -> TaskFuture<W::Output> {
-        let submit = |tasks: &[_], work| self.registry.submit_after(location, tasks, tolerant, work);
-        // The pointers to the inputs are read before the inputs move into the closure.
-        let tasks = Tasks::of::<I>(&owned);
-        // SAFETY: a task made for this work has values of its output type.
-        unsafe { TaskFuture::new(submit(&tasks, work(owned))) }
-    }
-
     /// Runs `task` on a worker.
     #[track_caller]
     pub fn submit<T, F>(&self, task: F) -> TaskFuture<T>
@@ -125,7 +104,7 @@ impl Executor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.task(Location::caller(), Plain(task))
+        TaskFuture::new(self.registry.submit(Location::caller(), Plain(task)))
     }
 
     /// Runs a closure that may fail: `Err` becomes the error of the future ([`TaskError::is_failed`],
@@ -144,7 +123,7 @@ impl Executor {
         T: Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        self.task(Location::caller(), Fallible(task))
+        TaskFuture::new(self.registry.submit(Location::caller(), Fallible(task)))
     }
 
     /// Polls a std future on the workers until it is done. Its output is the task's value; a panic is its error. When
@@ -174,8 +153,8 @@ impl Executor {
         F: for<'a> FnOnce(I::Refs<'a>) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let location = Location::caller();
-        self.task_after::<I, _>(location, false, inputs.own(), |owned| Plain(move || task(I::refs(&owned))))
+        let call = move |inputs: &I::Owned| Ok(task(I::refs(inputs)));
+        TaskFuture::new(self.registry.submit_after(Location::caller(), inputs.own(), false, call))
     }
 
     /// As [`submit_after`](Self::submit_after), for a closure that may fail.
@@ -195,8 +174,8 @@ impl Executor {
         T: Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        let location = Location::caller();
-        self.task_after::<I, _>(location, false, inputs.own(), |owned| Fallible(move || task(I::refs(&owned))))
+        let call = move |inputs: &I::Owned| task(I::refs(inputs)).map_err(failed);
+        TaskFuture::new(self.registry.submit_after(Location::caller(), inputs.own(), false, call))
     }
 
     /// Runs `task` once all `inputs` are done, whatever became of them, and gives it their results.
@@ -215,8 +194,8 @@ impl Executor {
         F: for<'a> FnOnce(I::Results<'a>) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let location = Location::caller();
-        self.task_after::<I, _>(location, true, inputs.own(), |owned| Plain(move || task(I::results(&owned))))
+        let call = move |inputs: &I::Owned| Ok(task(I::results(inputs)));
+        TaskFuture::new(self.registry.submit_after(Location::caller(), inputs.own(), true, call))
     }
 
     /// Runs `task` for each of `items`; all are queued in one step. The futures come in the order of the items.
@@ -239,9 +218,7 @@ impl Executor {
             let task = task.clone();
             Plain(move || task(item))
         });
-        let handles = self.registry.submit_all(Location::caller(), works);
-        // SAFETY: as in `task`.
-        handles.into_iter().map(|handle| unsafe { TaskFuture::new(handle) }).collect()
+        self.registry.submit_all(Location::caller(), works).into_iter().map(TaskFuture::new).collect()
     }
 
     /// Runs `task` for each of `inputs`, once that input's futures are done.
@@ -268,7 +245,8 @@ impl Executor {
             .into_iter()
             .map(|inputs| {
                 let task = task.clone();
-                self.task_after::<I, _>(location, false, inputs.own(), |owned| Plain(move || task(I::refs(&owned))))
+                let call = move |inputs: &I::Owned| Ok(task(I::refs(inputs)));
+                TaskFuture::new(self.registry.submit_after(location, inputs.own(), false, call))
             })
             .collect()
     }
@@ -279,17 +257,10 @@ impl Executor {
     /// The error of the first future, in the order of the input, that has no value; later ones are not waited for.
     /// [`TaskError::is_foreign_future`] if one is of another executor.
     pub fn gather<G: Gather>(&self, futures: G) -> Result<G::Values, TaskError> {
-        let mut foreign = false;
-        futures.visit(&mut |input| foreign |= self.is_foreign(input));
-        if foreign {
+        if futures.any_foreign(self.registry.id) {
             return Err(TaskError::new(TaskErrorKind::ForeignFuture));
         }
         futures.values()
-    }
-
-    fn is_foreign(&self, input: InputRef) -> bool {
-        // SAFETY: the futures that are visited are borrowed meanwhile.
-        unsafe { input.0.as_ref() }.executor != self.registry.id
     }
 
     /// As [`gather`](Self::gather), with a result for each future.
@@ -338,8 +309,7 @@ impl Executor {
     /// ```
     #[track_caller]
     pub fn scatter<T: Send + 'static>(&self, value: T) -> TaskFuture<T> {
-        // SAFETY: made for values of type `T`.
-        unsafe { TaskFuture::new(self.registry.born_done(Location::caller(), value)) }
+        TaskFuture::new(task::with_value(self.registry.birth(Location::caller()), value))
     }
 
     /// A future that somebody else fulfils, and the [`Promise`] to do it with.

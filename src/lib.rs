@@ -32,32 +32,48 @@
 //! its value are dropped once. Nothing a program does with this API panics or hangs by itself: panics of tasks are
 //! results, waits that can never end are errors. Not promised: the order in which ready tasks run. With
 //! `panic = "abort"` a panic of a task ends the process, as everywhere.
-#![allow(unsafe_code)]
+#![deny(unsafe_code)]
+// A model (`--cfg heist_loom`) has what lies below the threads, and uses not all of it.
+#![cfg_attr(heist_loom, allow(dead_code, unreachable_pub, unused_imports))]
 
+#[cfg(not(heist_loom))]
 mod builder;
 mod config;
 mod counters;
+#[cfg(not(heist_loom))]
 mod current;
+#[cfg(not(heist_loom))]
 mod diagnostics;
+#[allow(unsafe_code, reason = "an error travels in a task's state word")]
 mod error;
+#[cfg(not(heist_loom))]
 mod executor;
+#[allow(unsafe_code, reason = "forks are noticed by pthread_atfork")]
 mod fork;
+#[cfg(not(heist_loom))]
 mod future;
 mod panics;
 mod placement;
+#[cfg(not(heist_loom))]
 pub mod prelude;
 mod primitive;
 mod scheduler;
+#[allow(unsafe_code, reason = "one erased allocation per task, shared by counted references")]
 mod task;
 
+#[cfg(not(heist_loom))]
 pub use builder::{Builder, PinPolicy};
+#[cfg(not(heist_loom))]
 pub use current::{CancelToken, Current, cancelled, current};
+#[cfg(not(heist_loom))]
 pub use diagnostics::{Stats, WorkerStats};
 pub use error::{CancelReason, Error, TaskError, TaskId};
+#[cfg(not(heist_loom))]
 pub use executor::{Executor, Shutdown};
+#[cfg(not(heist_loom))]
 pub use future::{
-    AsCompleted, Await, AwaitRef, Batches, DoneNotDone, Gather, GatherOk, InputRef, Inputs, Promise, Status,
-    TaskFuture, as_completed, wait_all, wait_all_async, wait_all_timeout, wait_any, wait_any_async, wait_any_timeout,
-    wait_n, wait_n_async, wait_n_timeout,
+    AsCompleted, Await, AwaitRef, Batches, DoneNotDone, Gather, GatherOk, Inputs, Promise, Status, TaskFuture,
+    as_completed, wait_all, wait_all_async, wait_all_timeout, wait_any, wait_any_async, wait_any_timeout, wait_n,
+    wait_n_async, wait_n_timeout,
 };
 pub use panics::{PanicReport, drop_panics, set_drop_panic_hook};

@@ -20,7 +20,9 @@ thread_local! {
 static KEEP: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<()> = OnceLock::new();
 static DROP_PANICS: AtomicU64 = AtomicU64::new(0);
-static DROP_HOOK: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+type DropHook = Box<dyn Fn(&str) + Send + Sync>;
+
+static DROP_HOOK: OnceLock<DropHook> = OnceLock::new();
 
 /// What becomes of the report of a task's panic; see [`Builder::panic_report`](crate::Builder::panic_report).
 ///
@@ -72,7 +74,7 @@ pub(crate) fn catch<R>(call: impl FnOnce() -> R) -> Result<R, TaskErrorKind> {
 
 #[cold]
 fn report(payload: Box<dyn Any + Send>) -> TaskErrorKind {
-    let backtrace = SEEN.with(|seen| seen.borrow_mut().take());
+    let backtrace = SEEN.try_with(|seen| seen.borrow_mut().take()).ok().flatten();
     let message = message_of(&*payload);
     catch_drop(|| drop(payload));
     TaskErrorKind::Panicked { message, backtrace }

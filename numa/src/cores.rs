@@ -29,11 +29,7 @@ pub fn online(root: &Path) -> Result<CpuSet, Error> {
     let listed = sysfs::value(&dir.join("online"), "a CPU list", |text| text.parse().ok())?;
     let online = listed.unwrap_or_else(|| numbered(&dir, "cpu"));
     let described = described(&dir, &online);
-    Ok(if described.is_empty() {
-        online
-    } else {
-        described
-    })
+    Ok(if described.is_empty() { online } else { described })
 }
 
 /// A physical core, as far as the thread that asked may use it.
@@ -174,14 +170,8 @@ impl Cores {
     /// ```
     #[must_use]
     pub fn flat(allowed: &CpuSet) -> Cores {
-        let core = |pu| Core {
-            pus: CpuSet::from_iter([pu]),
-            package: None,
-            l3: CpuSet::new(),
-        };
-        Cores {
-            cores: allowed.iter().map(core).collect(),
-        }
+        let core = |pu| Core { pus: CpuSet::from_iter([pu]), package: None, l3: CpuSet::new() };
+        Cores { cores: allowed.iter().map(core).collect() }
     }
 
     /// The cores, the one with the lowest PU first.
@@ -234,33 +224,18 @@ fn numbered(dir: &Path, prefix: &str) -> CpuSet {
     let Ok(entries) = fs::read_dir(dir) else {
         return CpuSet::new();
     };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .strip_prefix(prefix)?
-                .parse()
-                .ok()
-        })
-        .collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok()).collect()
 }
 
 /// The PUs of `of` that have a `topology/` directory, as all that are online do.
 fn described(dir: &Path, of: &CpuSet) -> CpuSet {
-    of.iter()
-        .filter(|pu| dir.join(format!("cpu{pu}/topology")).is_dir())
-        .collect()
+    of.iter().filter(|pu| dir.join(format!("cpu{pu}/topology")).is_dir()).collect()
 }
 
 /// The PUs of the same core; empty when not told.
 fn siblings(cpu: &Path) -> Result<CpuSet, Error> {
     let topology = cpu.join("topology");
-    let names = [
-        ("core_cpus_list", "core_cpus"),
-        ("thread_siblings_list", "thread_siblings"),
-    ];
+    let names = [("core_cpus_list", "core_cpus"), ("thread_siblings_list", "thread_siblings")];
     for (list, map) in names {
         if let Some(set) = sysfs::set(&topology, list, map)? {
             return Ok(set);
@@ -280,9 +255,7 @@ fn l3(cpu: &Path) -> Result<Option<CpuSet>, Error> {
     let caches = cpu.join("cache");
     for index in numbered(&caches, "index").iter() {
         let cache = caches.join(format!("index{index}"));
-        let level = sysfs::value(&cache.join("level"), "a number", |text| {
-            text.parse::<u32>().ok()
-        })?;
+        let level = sysfs::value(&cache.join("level"), "a number", |text| text.parse::<u32>().ok())?;
         let instructions = sysfs::text(&cache.join("type")).is_some_and(|t| t == "Instruction");
         if level == Some(3) && !instructions {
             return sysfs::set(&cache, "shared_cpu_list", "shared_cpu_map");
@@ -316,12 +289,7 @@ mod tests {
 
     #[test]
     fn cores_are_cut_to_what_is_allowed() {
-        let host = Host::smt(&[
-            ("0,4", 0, "0-7"),
-            ("1,5", 0, "0-7"),
-            ("2,6", 0, "0-7"),
-            ("3,7", 0, "0-7"),
-        ]);
+        let host = Host::smt(&[("0,4", 0, "0-7"), ("1,5", 0, "0-7"), ("2,6", 0, "0-7"), ("3,7", 0, "0-7")]);
         let cores = Cores::read(host.root(), &set("1,4-5,7")).unwrap();
         assert_eq!(pus(&cores), ["1,5", "4", "7"]);
         assert_eq!(cores.as_slice()[1].l3(), &set("1,4-5,7"));
@@ -332,8 +300,7 @@ mod tests {
     #[test]
     fn an_offline_cpu_has_no_topology() {
         let host = Host::smt(&[("0-1", 0, "0-3"), ("2", 0, "0-3")]);
-        host.cpu(3, "online", "0\n")
-            .write("sys/devices/system/cpu/online", "   0-2\n");
+        host.cpu(3, "online", "0\n").write("sys/devices/system/cpu/online", "   0-2\n");
         let cores = Cores::read(host.root(), &set("0-3")).unwrap();
         assert_eq!(pus(&cores), ["0-1", "2"]);
         assert_eq!(cores.as_slice()[0].l3(), &set("0-2"));
@@ -344,9 +311,7 @@ mod tests {
     fn online_may_be_missing_blank_or_all_there_is() {
         let host = Host::new();
         assert_eq!(online(host.root()).unwrap(), CpuSet::new());
-        host.cpu(0, "uevent", "")
-            .cpu(9, "uevent", "")
-            .write("sys/devices/system/cpu/cpufreq/boost", "1");
+        host.cpu(0, "uevent", "").cpu(9, "uevent", "").write("sys/devices/system/cpu/cpufreq/boost", "1");
         assert_eq!(online(host.root()).unwrap(), set("0,9"));
         host.write("sys/devices/system/cpu/online", "\n");
         assert_eq!(online(host.root()).unwrap(), set("0,9"));
@@ -365,11 +330,7 @@ mod tests {
                 .cpu(pu, "cache/index2/level", "3\n")
                 .cpu(pu, "cache/index2/shared_cpu_map", "00000003,00000003\n");
         }
-        host.cpu(1, "topology/core_cpus", "00000002\n").cpu(
-            1,
-            "topology/thread_siblings",
-            "ffffffff",
-        );
+        host.cpu(1, "topology/core_cpus", "00000002\n").cpu(1, "topology/thread_siblings", "ffffffff");
         let cores = Cores::read(host.root(), &set("0-63")).unwrap();
         assert_eq!(pus(&cores), ["0,32", "1"]);
         assert_eq!(cores.as_slice()[0].l3(), &set("0-1,32"));
@@ -399,8 +360,7 @@ mod tests {
     #[test]
     fn contradicting_sibling_lists_never_share_a_pu() {
         let host = Host::smt(&[("0-1", 0, "0-3"), ("2-3", 0, "0-3")]);
-        host.cpu(2, "topology/core_cpus_list", "1-3\n")
-            .cpu(3, "topology/core_cpus_list", "0\n");
+        host.cpu(2, "topology/core_cpus_list", "1-3\n").cpu(3, "topology/core_cpus_list", "0\n");
         let cores = Cores::read(host.root(), &set("0-3")).unwrap();
         assert_eq!(pus(&cores), ["0-1", "2-3"]);
     }
@@ -411,11 +371,6 @@ mod tests {
         host.cpu(0, "topology/physical_package_id", "socket\n");
         let error = Cores::read(host.root(), &set("0-1")).unwrap_err();
         assert!(error.is_syntax());
-        assert!(
-            error
-                .to_string()
-                .contains("cpu0/topology/physical_package_id"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("cpu0/topology/physical_package_id"), "{error}");
     }
 }

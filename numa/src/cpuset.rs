@@ -57,12 +57,7 @@ impl CpuSet {
     /// # Ok::<(), heist_numa::Error>(())
     /// ```
     pub fn from_hex_map(text: &str) -> Result<CpuSet, Error> {
-        parse_hex_map(text.trim()).ok_or_else(|| {
-            Error::from(Kind::Syntax {
-                text: text.to_owned(),
-                form: HEX_MAP,
-            })
-        })
+        parse_hex_map(text.trim()).ok_or_else(|| Error::from(Kind::Syntax { text: text.to_owned(), form: HEX_MAP }))
     }
 
     /// Adds `pu`; false when it was there already.
@@ -170,9 +165,7 @@ impl CpuSet {
 
 impl FromIterator<usize> for CpuSet {
     fn from_iter<I: IntoIterator<Item = usize>>(pus: I) -> CpuSet {
-        CpuSet {
-            ids: pus.into_iter().collect(),
-        }
+        CpuSet { ids: pus.into_iter().collect() }
     }
 }
 
@@ -185,12 +178,7 @@ impl FromStr for CpuSet {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<CpuSet, Error> {
-        parse_list(text.trim()).ok_or_else(|| {
-            Error::from(Kind::Syntax {
-                text: text.to_owned(),
-                form: LIST,
-            })
-        })
+        parse_list(text.trim()).ok_or_else(|| Error::from(Kind::Syntax { text: text.to_owned(), form: LIST }))
     }
 }
 
@@ -255,11 +243,7 @@ fn parse_hex_map(text: &str) -> Option<CpuSet> {
             return None;
         }
         let bits = u32::from_str_radix(word, 16).ok()?;
-        set.ids.extend(
-            (0..32)
-                .filter(|bit| bits >> bit & 1 == 1)
-                .map(|bit| 32 * index + bit),
-        );
+        set.ids.extend((0..32).filter(|bit| bits >> bit & 1 == 1).map(|bit| 32 * index + bit));
     }
     Some(set)
 }
@@ -271,15 +255,8 @@ mod tests {
 
     fn hex_map(set: &CpuSet) -> String {
         let words = set.iter().next_back().map_or(1, |last| last / 32 + 1);
-        let word = |w| {
-            set.iter()
-                .filter(|id| id / 32 == w)
-                .fold(0u32, |bits, id| bits | 1 << (id % 32))
-        };
-        let words: Vec<_> = (0..words)
-            .rev()
-            .map(|w| format!("{:08x}", word(w)))
-            .collect();
+        let word = |w| set.iter().filter(|id| id / 32 == w).fold(0u32, |bits, id| bits | 1 << (id % 32));
+        let words: Vec<_> = (0..words).rev().map(|w| format!("{:08x}", word(w))).collect();
         words.join(",")
     }
 
@@ -325,27 +302,12 @@ mod tests {
             assert_eq!(text.parse::<CpuSet>().unwrap().to_string(), shown);
         }
         let highest: CpuSet = [usize::MAX - 1, usize::MAX].into_iter().collect();
-        assert_eq!(
-            highest.to_string(),
-            format!("{}-{}", usize::MAX - 1, usize::MAX)
-        );
+        assert_eq!(highest.to_string(), format!("{}-{}", usize::MAX - 1, usize::MAX));
     }
 
     #[test]
     fn other_texts_are_named_in_the_error() {
-        for text in [
-            "x",
-            "3-1",
-            "0,,2",
-            ",",
-            "1-",
-            "-1",
-            "+1",
-            "0-2-4",
-            "0x1",
-            "524288",
-            "0-18446744073709551615",
-        ] {
+        for text in ["x", "3-1", "0,,2", ",", "1-", "-1", "+1", "0-2-4", "0x1", "524288", "0-18446744073709551615"] {
             let error = text.parse::<CpuSet>().unwrap_err();
             assert!(error.is_syntax());
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");

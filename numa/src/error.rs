@@ -24,11 +24,7 @@ pub(crate) enum Kind {
     /// A text that is not a CPU list or map; `form` says what it should look like.
     Syntax { text: String, form: &'static str },
     /// A file of `sysfs`, `/proc` or a control group with another content than documented.
-    File {
-        path: PathBuf,
-        text: String,
-        form: &'static str,
-    },
+    File { path: PathBuf, text: String, form: &'static str },
     /// The kernel refused to pin the thread.
     Pin { pu: usize, source: io::Error },
     /// The kernel accepted the pinning, but the mask is another one.
@@ -63,9 +59,7 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         match &self.kind {
             Kind::PinLost { .. } | Kind::BeyondMask { .. } => true,
-            Kind::Pin { source, .. } | Kind::SetMask { source, .. } => {
-                source.raw_os_error() == Some(libc::EINVAL)
-            }
+            Kind::Pin { source, .. } | Kind::SetMask { source, .. } => source.raw_os_error() == Some(libc::EINVAL),
             Kind::Syntax { .. } | Kind::File { .. } | Kind::GetMask { .. } => false,
         }
     }
@@ -92,42 +86,32 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Syntax { text, form } => write!(f, "`{text}` is not {form}"),
-            Kind::File { path, text, form } => write!(
-                f,
-                "{} says `{text}`, which is not {form}; pass another root or go without it",
-                path.display()
-            ),
+            Kind::File { path, text, form } => {
+                write!(f, "{} says `{text}`, which is not {form}; pass another root or go without it", path.display())
+            }
             Kind::Pin { pu, .. } if self.is_unavailable() => write!(
                 f,
                 "cannot pin to PU {pu}: it is absent, offline or outside this process's cpuset; \
                  choose one of the affinity mask"
             ),
-            Kind::Pin { pu, .. } => write!(
-                f,
-                "the kernel refused to pin to PU {pu}; allow sched_setaffinity or run unpinned"
-            ),
+            Kind::Pin { pu, .. } => {
+                write!(f, "the kernel refused to pin to PU {pu}; allow sched_setaffinity or run unpinned")
+            }
             Kind::PinLost { pu, mask } => write!(
                 f,
                 "pinned to PU {pu}, but the mask is `{mask}`: something else sets masks here; \
                  run unpinned or stop it"
             ),
-            Kind::BeyondMask { pu } => write!(
-                f,
-                "no kernel has a PU {pu}; choose one of the affinity mask"
-            ),
+            Kind::BeyondMask { pu } => write!(f, "no kernel has a PU {pu}; choose one of the affinity mask"),
             Kind::SetMask { mask, .. } if self.is_unavailable() => write!(
                 f,
                 "cannot set the mask `{mask}`: none of its PUs is online and in this process's \
                  cpuset; choose some of the affinity mask"
             ),
-            Kind::SetMask { mask, .. } => write!(
-                f,
-                "the kernel refused the mask `{mask}`; allow sched_setaffinity or keep the mask"
-            ),
-            Kind::GetMask { .. } => write!(
-                f,
-                "the kernel would not tell the affinity mask; allow sched_getaffinity"
-            ),
+            Kind::SetMask { mask, .. } => {
+                write!(f, "the kernel refused the mask `{mask}`; allow sched_setaffinity or keep the mask")
+            }
+            Kind::GetMask { .. } => write!(f, "the kernel would not tell the affinity mask; allow sched_getaffinity"),
         }
     }
 }
@@ -135,13 +119,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
-            Kind::Pin { source, .. } | Kind::SetMask { source, .. } | Kind::GetMask { source } => {
-                Some(source)
-            }
-            Kind::Syntax { .. }
-            | Kind::File { .. }
-            | Kind::PinLost { .. }
-            | Kind::BeyondMask { .. } => None,
+            Kind::Pin { source, .. } | Kind::SetMask { source, .. } | Kind::GetMask { source } => Some(source),
+            Kind::Syntax { .. } | Kind::File { .. } | Kind::PinLost { .. } | Kind::BeyondMask { .. } => None,
         }
     }
 }
@@ -154,17 +133,11 @@ mod tests {
 
     #[test]
     fn the_errno_tells_a_missing_pu_from_a_refused_call() {
-        let absent = Error::from(Kind::Pin {
-            pu: 77,
-            source: io::Error::from_raw_os_error(libc::EINVAL),
-        });
+        let absent = Error::from(Kind::Pin { pu: 77, source: io::Error::from_raw_os_error(libc::EINVAL) });
         assert!(absent.is_unavailable() && !absent.is_refused() && !absent.is_syntax());
         assert!(absent.to_string().contains("PU 77"), "{absent}");
 
-        let filtered = Error::from(Kind::Pin {
-            pu: 77,
-            source: io::Error::from_raw_os_error(libc::EPERM),
-        });
+        let filtered = Error::from(Kind::Pin { pu: 77, source: io::Error::from_raw_os_error(libc::EPERM) });
         assert!(filtered.is_refused() && !filtered.is_unavailable());
         assert!(filtered.to_string().contains("run unpinned"), "{filtered}");
         assert!(filtered.source().is_some());

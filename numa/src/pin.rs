@@ -77,11 +77,7 @@ pub fn pin(pu: usize) -> Result<(), Error> {
         return Err(Kind::Pin { pu, source }.into());
     }
     let mask = affinity()?;
-    if mask == wanted {
-        Ok(())
-    } else {
-        Err(Kind::PinLost { pu, mask }.into())
-    }
+    if mask == wanted { Ok(()) } else { Err(Kind::PinLost { pu, mask }.into()) }
 }
 
 /// Lets the calling thread run on the PUs of `mask`, as to undo [`pin`].
@@ -105,13 +101,7 @@ pub fn set_affinity(mask: &CpuSet) -> Result<(), Error> {
     if let Some(pu) = mask.iter().next_back().filter(|&pu| pu >= PU_LIMIT) {
         return Err(Kind::BeyondMask { pu }.into());
     }
-    sys::set_affinity(&to_words(mask)).map_err(|source| {
-        Kind::SetMask {
-            mask: mask.clone(),
-            source,
-        }
-        .into()
-    })
+    sys::set_affinity(&to_words(mask)).map_err(|source| Kind::SetMask { mask: mask.clone(), source }.into())
 }
 
 fn bit_of(pu: usize) -> (usize, Word) {

@@ -31,10 +31,8 @@ use crate::{error::Error, sysfs};
 /// ```
 pub fn cpu_quota(root: &Path) -> Result<Option<NonZeroUsize>, Error> {
     let process = root.join("proc/self");
-    let (Some(groups), Some(mounts)) = (
-        sysfs::text(&process.join("cgroup")),
-        sysfs::text(&process.join("mountinfo")),
-    ) else {
+    let (Some(groups), Some(mounts)) = (sysfs::text(&process.join("cgroup")), sysfs::text(&process.join("mountinfo")))
+    else {
         return Ok(None);
     };
     let mut tightest = None;
@@ -95,29 +93,21 @@ impl Version {
             Version::One => name == "cgroup" && options.any(|option| option == "cpu"),
             Version::Two => name == "cgroup2",
         };
-        matches.then(|| Mount {
-            group: unescape(group),
-            point: PathBuf::from(unescape(point)),
-        })
+        matches.then(|| Mount { group: unescape(group), point: PathBuf::from(unescape(point)) })
     }
 
     /// The limit set on the group at `dir` itself, in whole CPUs rounded up.
     fn limit(self, dir: &Path) -> Result<Option<NonZeroUsize>, Error> {
         let (quota, period) = match self {
             Version::One => {
-                let quota = sysfs::value(
-                    &dir.join("cpu.cfs_quota_us"),
-                    "a number of microseconds, or -1",
-                    |text| text.parse::<i64>().ok(),
-                )?;
+                let quota = sysfs::value(&dir.join("cpu.cfs_quota_us"), "a number of microseconds, or -1", |text| {
+                    text.parse::<i64>().ok()
+                })?;
                 let Some(quota) = quota.and_then(|quota| u64::try_from(quota).ok()) else {
                     return Ok(None);
                 };
-                let period = sysfs::value(
-                    &dir.join("cpu.cfs_period_us"),
-                    "a positive number of microseconds",
-                    positive,
-                )?;
+                let period =
+                    sysfs::value(&dir.join("cpu.cfs_period_us"), "a positive number of microseconds", positive)?;
                 (quota, period.unwrap_or(DEFAULT_PERIOD))
             }
             Version::Two => {
@@ -140,9 +130,7 @@ impl Mount {
     /// The way from the mount point to `group`; `None` when the group is not below what is mounted.
     fn way_to<'a>(&self, group: &'a str) -> Option<&'a Path> {
         let way = Path::new(group).strip_prefix(&self.group).ok()?;
-        way.components()
-            .all(|c| matches!(c, Component::Normal(_)))
-            .then_some(way)
+        way.components().all(|c| matches!(c, Component::Normal(_))).then_some(way)
     }
 }
 
@@ -192,13 +180,11 @@ mod tests {
     use crate::fixture::Host;
 
     const V2_MOUNT: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
-    const V1_MOUNT: &str =
-        "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
+    const V1_MOUNT: &str = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
 
     fn host(cgroup: &str, mountinfo: &str) -> Host {
         let host = Host::new();
-        host.write("proc/self/cgroup", cgroup)
-            .write("proc/self/mountinfo", mountinfo);
+        host.write("proc/self/cgroup", cgroup).write("proc/self/mountinfo", mountinfo);
         host
     }
 
@@ -235,13 +221,9 @@ mod tests {
 
     #[test]
     fn version_one_beside_version_two() {
-        let host = host(
-            "4:memory:/m\n3:cpu,cpuacct:/job\n0::/job\n",
-            &(V1_MOUNT.to_owned() + V2_MOUNT),
-        );
+        let host = host("4:memory:/m\n3:cpu,cpuacct:/job\n0::/job\n", &(V1_MOUNT.to_owned() + V2_MOUNT));
         let v1 = "sys/fs/cgroup/cpu,cpuacct/job";
-        host.write(&format!("{v1}/cpu.cfs_quota_us"), "-1\n")
-            .write(&format!("{v1}/cpu.cfs_period_us"), "100000\n");
+        host.write(&format!("{v1}/cpu.cfs_quota_us"), "-1\n").write(&format!("{v1}/cpu.cfs_period_us"), "100000\n");
         assert_eq!(cpus(&host), None);
         host.write(&format!("{v1}/cpu.cfs_quota_us"), "250000\n");
         assert_eq!(cpus(&host), Some(3));
@@ -253,8 +235,7 @@ mod tests {
 
     #[test]
     fn a_container_sees_its_group_at_the_mount_point() {
-        let mount =
-            "33 31 0:30 /docker/a\\134x2db /sys/fs/cgroup/c\\040pu rw - cgroup cgroup rw,cpu\n";
+        let mount = "33 31 0:30 /docker/a\\134x2db /sys/fs/cgroup/c\\040pu rw - cgroup cgroup rw,cpu\n";
         for (group, dir) in [
             ("/docker/a\\x2db", ""),
             ("/docker/a\\x2db/inner", "inner/"),
@@ -262,10 +243,7 @@ mod tests {
             ("/docker/a\\x2db/../..", ""),
         ] {
             let host = host(&format!("3:cpu:{group}\n"), mount);
-            host.write(
-                &format!("sys/fs/cgroup/c pu/{dir}cpu.cfs_quota_us"),
-                "200000\n",
-            );
+            host.write(&format!("sys/fs/cgroup/c pu/{dir}cpu.cfs_quota_us"), "200000\n");
             assert_eq!(cpus(&host), Some(2), "{group}");
         }
     }

@@ -26,12 +26,7 @@ pub enum Ring {
 }
 
 impl Ring {
-    const ALL: [Ring; 4] = [
-        Ring::SameCore,
-        Ring::SharedL3,
-        Ring::SamePackage,
-        Ring::Elsewhere,
-    ];
+    const ALL: [Ring; 4] = [Ring::SameCore, Ring::SharedL3, Ring::SamePackage, Ring::Elsewhere];
 }
 
 impl Cores {

@@ -20,14 +20,7 @@ pub(crate) fn affinity() -> io::Result<Vec<Word>> {
     growing(|mask| {
         // SAFETY: the pointer and the length in bytes are those of one live, exclusively borrowed
         // slice; the kernel writes at most that many bytes and any bit pattern is a valid `Word`.
-        let written = unsafe {
-            libc::syscall(
-                libc::SYS_sched_getaffinity,
-                0,
-                size_of_val(mask),
-                mask.as_mut_ptr(),
-            )
-        };
+        let written = unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(mask), mask.as_mut_ptr()) };
         usize::try_from(written).map_err(|_| io::Error::last_os_error())
     })
 }
@@ -37,19 +30,8 @@ pub(crate) fn affinity() -> io::Result<Vec<Word>> {
 pub(crate) fn set_affinity(mask: &[Word]) -> io::Result<()> {
     // SAFETY: the pointer and the length in bytes are those of one live slice, which the kernel only
     // reads.
-    let rc = unsafe {
-        libc::syscall(
-            libc::SYS_sched_setaffinity,
-            0,
-            size_of_val(mask),
-            mask.as_ptr(),
-        )
-    };
-    if rc == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let rc = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(mask), mask.as_ptr()) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Repeats `fill`, which gives the bytes it wrote, with a buffer twice as long for every `EINVAL`.
@@ -100,12 +82,7 @@ mod tests {
             Err(io::Error::from_raw_os_error(libc::EINVAL))
         });
         assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::EINVAL));
-        assert_eq!(
-            sizes,
-            [
-                128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536
-            ]
-        );
+        assert_eq!(sizes, [128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536]);
     }
 
     #[test]

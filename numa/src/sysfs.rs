@@ -30,12 +30,7 @@ pub(crate) fn value<T>(
     };
     match parse(&text) {
         Some(value) => Ok(Some(value)),
-        None => Err(Kind::File {
-            path: path.to_owned(),
-            text,
-            form,
-        }
-        .into()),
+        None => Err(Kind::File { path: path.to_owned(), text, form }.into()),
     }
 }
 
@@ -45,9 +40,7 @@ pub(crate) fn set(dir: &Path, list: &str, map: &str) -> Result<Option<CpuSet>, E
     if let Some(set) = value(&dir.join(list), "a CPU list", |text| text.parse().ok())? {
         return Ok(Some(set));
     }
-    let set = value(&dir.join(map), "a CPU map", |text| {
-        CpuSet::from_hex_map(text).ok()
-    })?;
+    let set = value(&dir.join(map), "a CPU map", |text| CpuSet::from_hex_map(text).ok())?;
     Ok(set.filter(|set| !set.is_empty()))
 }
 
@@ -59,8 +52,7 @@ mod tests {
     #[test]
     fn an_empty_list_gives_way_to_its_map() {
         let host = Host::new();
-        host.write("d/list", "\n")
-            .write("d/map", "00000000,00000006\n");
+        host.write("d/list", "\n").write("d/map", "00000000,00000006\n");
         host.write("zero/list", "").write("zero/map", "0\n");
         let read = |dir: &str| set(&host.root().join(dir), "list", "map").unwrap();
         assert_eq!(read("d").unwrap().to_string(), "1-2");
@@ -71,9 +63,7 @@ mod tests {
     #[test]
     fn a_terminating_nul_is_no_content() {
         let host = Host::new();
-        host.write("d/list", "0-3\n\0")
-            .write("nul/list", "\n\0")
-            .write("nul/map", "0,00000010\n\0");
+        host.write("d/list", "0-3\n\0").write("nul/list", "\n\0").write("nul/map", "0,00000010\n\0");
         let read = |dir: &str| set(&host.root().join(dir), "list", "map").unwrap();
         assert_eq!(read("d").unwrap().to_string(), "0-3");
         assert_eq!(read("nul").unwrap().to_string(), "4");
@@ -86,9 +76,6 @@ mod tests {
         let error = set(&host.root().join("d"), "list", "map").unwrap_err();
         assert!(error.is_syntax());
         let message = error.to_string();
-        assert!(
-            message.contains("d/list") && message.contains("`0-x`"),
-            "{message}"
-        );
+        assert!(message.contains("d/list") && message.contains("`0-x`"), "{message}");
     }
 }

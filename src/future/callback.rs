@@ -43,12 +43,7 @@ impl<T: Send + 'static> TaskFuture<T> {
     /// ```
     pub fn detach(self) -> TaskId {
         let id = self.id();
-        let task = self.handle().task();
-        let listener = Listener::new(Action::Release(self.into_handle()));
-        // SAFETY: the listener's handle keeps the task until it fires, which it does after the push or right here.
-        if listen(unsafe { task.as_ref() }, &listener).is_err() {
-            listener.fire();
-        }
+        Listener::detach(self.into_handle());
         id
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
-use super::inputs::InputRef;
 use super::task_future::TaskFuture;
 use crate::error::TaskError;
 
@@ -26,8 +25,9 @@ pub trait Gather {
     /// The same shape with results.
     type Results;
 
+    /// Whether a future among them is not of this executor.
     #[doc(hidden)]
-    fn visit(&self, each: &mut dyn FnMut(InputRef));
+    fn any_foreign(&self, executor: u32) -> bool;
     #[doc(hidden)]
     fn values(self) -> Result<Self::Values, TaskError>;
     #[doc(hidden)]
@@ -54,8 +54,8 @@ impl<T: Clone + Send + Sync> Gather for TaskFuture<T> {
     type Values = T;
     type Results = Result<T, TaskError>;
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        each(InputRef(self.handle().task()));
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.handle().head().executor != executor
     }
     fn values(self) -> Result<T, TaskError> {
         self.move_or_clone()
@@ -69,8 +69,8 @@ impl<T: Clone + Send + Sync> Gather for &TaskFuture<T> {
     type Values = T;
     type Results = Result<T, TaskError>;
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        each(InputRef(self.handle().task()));
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.handle().head().executor != executor
     }
     fn values(self) -> Result<T, TaskError> {
         self.result()
@@ -84,8 +84,8 @@ impl<G: Gather> Gather for Vec<G> {
     type Values = Vec<G::Values>;
     type Results = Vec<G::Results>;
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        self.iter().for_each(|item| item.visit(each));
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.iter().any(|item| item.any_foreign(executor))
     }
     fn values(self) -> Result<Self::Values, TaskError> {
         self.into_iter().map(G::values).collect()
@@ -110,8 +110,8 @@ where
     type Values = Vec<<&'s E as Gather>::Values>;
     type Results = Vec<<&'s E as Gather>::Results>;
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        self.iter().for_each(|item| item.visit(each));
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.iter().any(|item| item.any_foreign(executor))
     }
     fn values(self) -> Result<Self::Values, TaskError> {
         self.iter().map(Gather::values).collect()
@@ -139,8 +139,8 @@ where
     type Values = Vec<<&'s E as Gather>::Values>;
     type Results = Vec<<&'s E as Gather>::Results>;
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        self.as_slice().visit(each);
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.as_slice().any_foreign(executor)
     }
     fn values(self) -> Result<Self::Values, TaskError> {
         self.as_slice().values()
@@ -165,12 +165,13 @@ impl<G: Gather, const N: usize> Gather for [G; N] {
     type Values = [G::Values; N];
     type Results = [G::Results; N];
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        self.iter().for_each(|item| item.visit(each));
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.iter().any(|item| item.any_foreign(executor))
     }
     fn values(self) -> Result<Self::Values, TaskError> {
         let mut error = None;
-        let values = self.map(|item| if error.is_none() { item.values().map_err(|e| error = Some(e)).ok() } else { None });
+        let values =
+            self.map(|item| if error.is_none() { item.values().map_err(|e| error = Some(e)).ok() } else { None });
         match error {
             Some(error) => Err(error),
             None => Ok(values.map(|value| match value {
@@ -196,8 +197,8 @@ impl<K: Eq + Hash, G: Gather, S: BuildHasher + Default> Gather for HashMap<K, G,
     type Values = HashMap<K, G::Values, S>;
     type Results = HashMap<K, G::Results, S>;
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        self.values().for_each(|item| item.visit(each));
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.values().any(|item| item.any_foreign(executor))
     }
     fn values(self) -> Result<Self::Values, TaskError> {
         self.into_iter().map(|(key, item)| Ok((key, item.values()?))).collect()
@@ -219,8 +220,8 @@ impl<K: Ord, G: Gather> Gather for BTreeMap<K, G> {
     type Values = BTreeMap<K, G::Values>;
     type Results = BTreeMap<K, G::Results>;
 
-    fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-        self.values().for_each(|item| item.visit(each));
+    fn any_foreign(&self, executor: u32) -> bool {
+        self.values().any(|item| item.any_foreign(executor))
     }
     fn values(self) -> Result<Self::Values, TaskError> {
         self.into_iter().map(|(key, item)| Ok((key, item.values()?))).collect()
@@ -244,8 +245,8 @@ macro_rules! tuple {
             type Values = ($($name::Values,)+);
             type Results = ($($name::Results,)+);
 
-            fn visit(&self, each: &mut dyn FnMut(InputRef)) {
-                $(self.$index.visit(each);)+
+            fn any_foreign(&self, executor: u32) -> bool {
+                $(self.$index.any_foreign(executor))||+
             }
             fn values(self) -> Result<Self::Values, TaskError> {
                 Ok(($(self.$index.values()?,)+))

@@ -1,41 +1,8 @@
 //! What a task can wait for: one future, or tuples, arrays, vectors and slices of such, in any mixture.
 
-use std::marker::PhantomData;
-use std::ptr::NonNull;
-
 use super::task_future::TaskFuture;
 use crate::error::TaskError;
-use crate::task::{Header, Input};
-
-/// One input, as the executor sees it.
-#[derive(Clone, Copy)]
-pub struct InputRef(pub(crate) NonNull<Header>);
-
-/// An input that a task holds until it has run.
-pub struct OwnedInput<T>(Input, PhantomData<*const T>);
-
-// SAFETY: it lends `&T` to the thread that runs the task, hence `T: Sync`; dropping the last one drops the value there.
-unsafe impl<T: Send + Sync> Send for OwnedInput<T> {}
-
-impl<T: Send + Sync + 'static> OwnedInput<T> {
-    fn new(future: TaskFuture<T>) -> Self {
-        Self(Input(future.into_handle()), PhantomData)
-    }
-
-    fn future(&self) -> std::mem::ManuallyDrop<TaskFuture<T>> {
-        // SAFETY: a further look at the same handle, which is not dropped; made of a future of this type.
-        unsafe { std::mem::ManuallyDrop::new(TaskFuture::new(self.0.0.borrowed())) }
-    }
-
-    fn outcome(&self) -> Result<&T, TaskError> {
-        match self.future().peek() {
-            // SAFETY: the handle within `self` keeps the value for as long as `self` is borrowed.
-            Some(Ok(value)) => Ok(unsafe { &*std::ptr::from_ref(value) }),
-            Some(Err(error)) => Err(error),
-            None => unreachable!("a task runs after all its inputs are done"),
-        }
-    }
-}
+use crate::task::{Held, Input};
 
 /// Inputs of a task: `&TaskFuture<A>`, `TaskFuture<A>`, and tuples (1 to 12), arrays, `Vec`s and slices of inputs.
 ///
@@ -59,7 +26,7 @@ impl<T: Send + Sync + 'static> OwnedInput<T> {
 pub trait Inputs {
     /// What the task holds until it has run.
     #[doc(hidden)]
-    type Owned: Send + 'static;
+    type Owned: Held;
     /// What the closure gets.
     type Refs<'a>;
     /// What the closure of [`submit_after_results`](crate::Executor::submit_after_results) gets.
@@ -68,51 +35,40 @@ pub trait Inputs {
     #[doc(hidden)]
     fn own(self) -> Self::Owned;
     #[doc(hidden)]
-    fn visit(owned: &Self::Owned, each: &mut dyn FnMut(InputRef));
-    #[doc(hidden)]
     fn refs(owned: &Self::Owned) -> Self::Refs<'_>;
     #[doc(hidden)]
     fn results(owned: &Self::Owned) -> Self::Results<'_>;
 }
 
 impl<T: Send + Sync + 'static> Inputs for TaskFuture<T> {
-    type Owned = OwnedInput<T>;
+    type Owned = Input<T>;
     type Refs<'a> = &'a T;
     type Results<'a> = Result<&'a T, TaskError>;
 
-    fn own(self) -> OwnedInput<T> {
-        OwnedInput::new(self)
+    fn own(self) -> Input<T> {
+        Input::new(self.into_typed())
     }
-    fn visit(owned: &OwnedInput<T>, each: &mut dyn FnMut(InputRef)) {
-        each(InputRef(owned.0.0.task()));
+    fn refs(owned: &Input<T>) -> &T {
+        Self::results(owned).unwrap_or_else(|_| unreachable!("a task whose input failed does not run"))
     }
-    fn refs(owned: &OwnedInput<T>) -> &T {
-        match owned.outcome() {
-            Ok(value) => value,
-            Err(_) => unreachable!("a task whose input failed does not run"),
-        }
-    }
-    fn results(owned: &OwnedInput<T>) -> Result<&T, TaskError> {
-        owned.outcome()
+    fn results(owned: &Input<T>) -> Result<&T, TaskError> {
+        owned.peek().unwrap_or_else(|| unreachable!("a task runs after all its inputs are done"))
     }
 }
 
 impl<T: Send + Sync + 'static> Inputs for &TaskFuture<T> {
-    type Owned = OwnedInput<T>;
+    type Owned = Input<T>;
     type Refs<'a> = &'a T;
     type Results<'a> = Result<&'a T, TaskError>;
 
-    fn own(self) -> OwnedInput<T> {
-        OwnedInput::new(self.clone())
+    fn own(self) -> Input<T> {
+        self.clone().own()
     }
-    fn visit(owned: &OwnedInput<T>, each: &mut dyn FnMut(InputRef)) {
-        TaskFuture::<T>::visit(owned, each);
-    }
-    fn refs(owned: &OwnedInput<T>) -> &T {
+    fn refs(owned: &Input<T>) -> &T {
         TaskFuture::<T>::refs(owned)
     }
-    fn results(owned: &OwnedInput<T>) -> Result<&T, TaskError> {
-        owned.outcome()
+    fn results(owned: &Input<T>) -> Result<&T, TaskError> {
+        TaskFuture::<T>::results(owned)
     }
 }
 
@@ -123,9 +79,6 @@ impl<I: Inputs> Inputs for Vec<I> {
 
     fn own(self) -> Self::Owned {
         self.into_iter().map(I::own).collect()
-    }
-    fn visit(owned: &Self::Owned, each: &mut dyn FnMut(InputRef)) {
-        owned.iter().for_each(|input| I::visit(input, each));
     }
     fn refs(owned: &Self::Owned) -> Self::Refs<'_> {
         owned.iter().map(I::refs).collect()
@@ -149,9 +102,6 @@ macro_rules! borrowed_collection {
             fn own(self) -> Self::Owned {
                 self.iter().map(Inputs::own).collect()
             }
-            fn visit(owned: &Self::Owned, each: &mut dyn FnMut(InputRef)) {
-                Vec::<&'s $element>::visit(owned, each);
-            }
             fn refs(owned: &Self::Owned) -> Self::Refs<'_> {
                 Vec::<&'s $element>::refs(owned)
             }
@@ -161,7 +111,7 @@ macro_rules! borrowed_collection {
         }
     };
 }
-borrowed_collection!([E] [E], E);
+borrowed_collection!([E][E], E);
 borrowed_collection!([E] Vec<E>, E);
 
 impl<I: Inputs, const N: usize> Inputs for [I; N] {
@@ -171,9 +121,6 @@ impl<I: Inputs, const N: usize> Inputs for [I; N] {
 
     fn own(self) -> Self::Owned {
         self.map(I::own)
-    }
-    fn visit(owned: &Self::Owned, each: &mut dyn FnMut(InputRef)) {
-        owned.iter().for_each(|input| I::visit(input, each));
     }
     fn refs(owned: &Self::Owned) -> Self::Refs<'_> {
         owned.each_ref().map(I::refs)
@@ -194,9 +141,6 @@ where
     fn own(self) -> Self::Owned {
         self.each_ref().map(Inputs::own)
     }
-    fn visit(owned: &Self::Owned, each: &mut dyn FnMut(InputRef)) {
-        <[&'s E; N]>::visit(owned, each);
-    }
     fn refs(owned: &Self::Owned) -> Self::Refs<'_> {
         <[&'s E; N]>::refs(owned)
     }
@@ -214,9 +158,6 @@ macro_rules! tuple {
 
             fn own(self) -> Self::Owned {
                 ($(self.$index.own(),)+)
-            }
-            fn visit(owned: &Self::Owned, each: &mut dyn FnMut(InputRef)) {
-                $($name::visit(&owned.$index, each);)+
             }
             fn refs(owned: &Self::Owned) -> Self::Refs<'_> {
                 ($($name::refs(&owned.$index),)+)

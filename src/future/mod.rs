@@ -18,9 +18,9 @@ pub use group::{
     DoneNotDone, wait_all, wait_all_async, wait_all_timeout, wait_any, wait_any_async, wait_any_timeout, wait_n,
     wait_n_async, wait_n_timeout,
 };
-pub use inputs::{InputRef, Inputs};
+pub use inputs::Inputs;
 pub use poll::{Await, AwaitRef};
 pub use promise::Promise;
 pub(crate) use spawn::spawn;
 pub use task_future::{Status, TaskFuture};
-pub(crate) use work::{Fallible, Plain, Tasks};
+pub(crate) use work::{Fallible, Plain, failed};

@@ -8,11 +8,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::promise::Promise;
 use super::task_future::TaskFuture;
 use super::work::Plain;
+use crate::error::{CancelReason, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
-use crate::primitive::park::lock;
-use crate::primitive::sync::{Arc, Mutex};
-use crate::scheduler::{Local, Registry};
+use crate::primitive::lock::Mutex;
+use crate::primitive::sync::Arc;
+use crate::scheduler::Registry;
 use crate::task::{Action, Listener, listen};
 
 /// Nothing to do until a wake.
@@ -39,7 +40,11 @@ struct Body<F: Future<Output: Send + 'static>> {
 }
 
 /// Makes a task of a std future.
-pub(crate) fn spawn<F>(registry: &Arc<Registry>, location: &'static Location<'static>, future: F) -> TaskFuture<F::Output>
+pub(crate) fn spawn<F>(
+    registry: &Arc<Registry>,
+    location: &'static Location<'static>,
+    future: F,
+) -> TaskFuture<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
@@ -66,7 +71,19 @@ where
 impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
     fn queue(self: Arc<Self>) {
         let (registry, location) = (self.registry.clone(), self.location);
-        registry.submit_next(location, Plain(move || self.poll()));
+        let mut entry = QueuedPoll(Some(self));
+        registry.submit_next(location, Plain(move || entry.run()));
+    }
+
+    /// Drops the future, and with it the task's last chance to end by itself.
+    fn end(&self, kind: TaskErrorKind) {
+        let mut body = self.body.lock();
+        let (future, promise) = (body.future.take(), body.promise.take());
+        drop(body);
+        panics::catch_drop(move || drop(future));
+        if let Some(promise) = promise {
+            promise.fail_with(kind);
+        }
     }
 
     fn poll(self: Arc<Self>) {
@@ -82,17 +99,16 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
     }
 
     fn poll_body(self: &Arc<Self>) {
-        let mut body = lock(&self.body);
-        let Some(promise) = &body.promise else { return };
-        let task = promise.task();
+        let mut body = self.body.lock();
+        let Body { future, promise: Some(promise), started } = &mut *body else { return };
         // An output that nobody wants ends the future, unless it has begun and is only not waited for any more.
-        let dead = promise.is_done() || !body.started && !promise.is_wanted();
-        body.started = true;
+        let dead = promise.is_done() || !*started && !promise.is_wanted();
+        *started = true;
         let waker = Waker::from(self.clone());
-        let polled = match &mut body.future {
+        let polled = match future {
             Some(future) if !dead => {
                 let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
-                match Local::within(task, || panics::catch(poll)) {
+                match promise.within(|| panics::catch(poll)) {
                     Ok(Poll::Pending) => return,
                     Ok(Poll::Ready(output)) => Some(Ok(output)),
                     Err(panic) => Some(Err(panic)),
@@ -107,6 +123,25 @@ impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
             (Some(promise), Some(Ok(output))) => promise.fulfil(output),
             (Some(promise), Some(Err(panic))) => promise.fail_with(panic),
             _ => {}
+        }
+    }
+}
+
+/// A poll in a queue. If the executor is closed before it is run, the task ends with it.
+struct QueuedPoll<F: Future<Output: Send + 'static> + Send + 'static>(Option<Arc<AsyncTask<F>>>);
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> QueuedPoll<F> {
+    fn run(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.poll();
+        }
+    }
+}
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> Drop for QueuedPoll<F> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.end(TaskErrorKind::Cancelled(CancelReason::EXECUTOR_CLOSED));
         }
     }
 }

@@ -1,13 +1,12 @@
 //! `TaskFuture<T>`: one handle, its state, its value.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
 use crate::primitive::atomic::Ordering;
 use crate::scheduler::{Waited, wait};
-use crate::task::{self, Handle, Phase};
+use crate::task::{self, Handle, Phase, Typed};
 
 /// How far a task is.
 ///
@@ -57,48 +56,41 @@ pub enum Status {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "dropping the last future of an unstarted task releases it: it never runs; use detach() to let it run"]
-pub struct TaskFuture<T> {
-    handle: Handle,
-    value: PhantomData<*const T>,
-}
-
-// SAFETY: a future moves its value to another thread (`T: Send`); it lends it to several at once only by methods that
-// ask for `T: Sync`.
-unsafe impl<T: Send> Send for TaskFuture<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for TaskFuture<T> {}
+pub struct TaskFuture<T>(Typed<T>);
 
 impl<T> Clone for TaskFuture<T> {
     fn clone(&self) -> Self {
-        Self { handle: self.handle.clone(), value: PhantomData }
+        Self(self.0.clone())
     }
 }
 
 impl<T> TaskFuture<T> {
-    /// # Safety
-    /// The task of `handle` has values of type `T`.
-    pub(crate) unsafe fn new(handle: Handle) -> Self {
-        Self { handle, value: PhantomData }
+    pub(crate) fn new(task: Typed<T>) -> Self {
+        Self(task)
     }
 
     pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
+        self.0.handle()
+    }
+
+    pub(crate) fn into_typed(self) -> Typed<T> {
+        self.0
     }
 
     pub(crate) fn into_handle(self) -> Handle {
-        self.handle
+        self.0.into_handle()
     }
 
     /// The id of the task.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.handle.head().id
+        self.handle().head().id
     }
 
     /// How far the task is, at the moment of the call. O(1).
     #[must_use]
     pub fn status(&self) -> Status {
-        let head = self.handle.head();
+        let head = self.handle().head();
         match head.state.load().phase() {
             // ORDERING: Acquire; pairs with the Release of the last input's end.
             Phase::Open if head.pending.load(Ordering::Acquire) != 0 => Status::Waiting,
@@ -113,7 +105,7 @@ impl<T> TaskFuture<T> {
     /// Whether the task has a value or an error. O(1).
     #[must_use]
     pub fn done(&self) -> bool {
-        self.handle.head().state.load().is_done()
+        self.handle().head().state.load().is_done()
     }
 
     /// Whether the task, or an input of it, was cancelled.
@@ -125,8 +117,7 @@ impl<T> TaskFuture<T> {
     /// The error of the task; `None` while it is not done and when it has a value.
     #[must_use]
     pub fn error(&self) -> Option<TaskError> {
-        // SAFETY: the handle keeps the task.
-        unsafe { task::error_of(self.handle.head().state.load()) }
+        self.0.error()
     }
 
     /// Waits until the task is done, with a value or an error.
@@ -143,7 +134,7 @@ impl<T> TaskFuture<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(&self) -> Result<(), TaskError> {
-        waited(wait(&self.handle, None))
+        waited(wait(self.handle(), None))
     }
 
     /// As [`wait`](Self::wait), for no longer than `timeout`. The task goes on.
@@ -151,7 +142,7 @@ impl<T> TaskFuture<T> {
     /// # Errors
     /// As [`wait`](Self::wait), and [`TaskError::is_timeout`].
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), TaskError> {
-        waited(wait(&self.handle, Instant::now().checked_add(timeout)))
+        waited(wait(self.handle(), Instant::now().checked_add(timeout)))
     }
 
     /// Waits, and borrows the value.
@@ -179,7 +170,7 @@ impl<T> TaskFuture<T> {
         T: Sync,
     {
         self.wait()?;
-        self.peek().unwrap_or_else(|| Err(TaskError::new(TaskErrorKind::Timeout)))
+        self.0.peek().unwrap_or_else(|| Err(TaskError::new(TaskErrorKind::Timeout)))
     }
 
     /// Waits, and clones the value; any number of times.
@@ -221,7 +212,7 @@ impl<T> TaskFuture<T> {
     where
         T: Clone + Sync,
     {
-        Some(self.peek()?.cloned())
+        Some(self.0.peek()?.cloned())
     }
 
     /// Waits, and moves the result out, for any `T`. The future comes back when it is not the only one: another
@@ -243,14 +234,7 @@ impl<T> TaskFuture<T> {
         if let Err(error) = self.wait() {
             return Ok(Err(error));
         }
-        if let Some(error) = self.error() {
-            return Ok(Err(error));
-        }
-        // SAFETY: the task is done and has no error, so it has a value, of the type of this future.
-        match unsafe { self.handle.into_value() } {
-            Ok(value) => Ok(Ok(value)),
-            Err(handle) => Err(Self { handle, value: PhantomData }),
-        }
+        self.0.into_result().map_err(Self)
     }
 
     /// Waits, and moves the value out if this future is the only one, else clones it.
@@ -259,21 +243,6 @@ impl<T> TaskFuture<T> {
         T: Clone + Sync,
     {
         self.into_result().unwrap_or_else(|shared| shared.result())
-    }
-
-    /// The value or the error, if the task is done.
-    pub(crate) fn peek(&self) -> Option<Result<&T, TaskError>> {
-        let now = self.handle.head().state.load();
-        match now.phase() {
-            Phase::Open | Phase::Running => None,
-            Phase::Value => {
-                self.handle.head().payload.read();
-                // SAFETY: a task in this phase has a value of the future's type, kept while there is a handle.
-                Some(Ok(unsafe { task::value_pointer(self.handle.task()).cast::<T>().as_ref() }))
-            }
-            // SAFETY: the handle keeps the task.
-            Phase::Error => unsafe { task::error_of(now) }.map(Err),
-        }
     }
 
     /// Cancels the task for all its handles; true unless it was done.
@@ -297,7 +266,7 @@ impl<T> TaskFuture<T> {
             return false;
         }
         let kind = TaskErrorKind::Cancelled(reason.into());
-        task::cancel(&self.handle, TaskError::of_task(kind, self.id(), self.handle.head().location))
+        task::cancel(self.handle(), TaskError::of_task(kind, self.id(), self.handle().head().location))
     }
 }
 
@@ -312,9 +281,9 @@ impl<T> fmt::Debug for TaskFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskFuture")
             .field("id", &self.id())
-            .field("name", &format_args!("{}", self.handle.head().location))
+            .field("name", &format_args!("{}", self.handle().head().location))
             .field("status", &self.status())
-            .field("type", &format_args!("{}", (self.handle.head().vtable.name)()))
+            .field("type", &format_args!("{}", (self.handle().head().vtable.name)()))
             .finish()
     }
 }

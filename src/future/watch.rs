@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::{Arc, Mutex};
+use crate::panics;
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
+use crate::primitive::sync::Arc;
 use crate::scheduler::{Waited, sleep};
 use crate::task::{Action, Handle, Listener, listen, withdraw};
 
@@ -53,33 +55,36 @@ impl Watch {
 
     fn end(&self, number: u64) {
         let waker = {
-            let mut ended = lock(&self.ended);
+            let mut ended = self.ended.lock();
             ended.queue.push_back(number);
             ended.waker.take()
         };
         self.parker.wake();
         if let Some(waker) = waker {
-            waker.wake();
+            panics::catch_drop(|| waker.wake());
         }
     }
 
     /// The next that has ended.
     pub(super) fn pop(&self) -> Option<u64> {
-        lock(&self.ended).queue.pop_front()
+        self.ended.lock().queue.pop_front()
     }
 
     /// How many have ended and were not popped.
     pub(super) fn len(&self) -> usize {
-        lock(&self.ended).queue.len()
+        self.ended.lock().queue.len()
     }
 
     /// As [`pop`](Self::pop); when there is none, `waker` is woken by the next.
     pub(super) fn pop_or_wake(&self, waker: &Waker) -> Option<u64> {
-        let mut ended = lock(&self.ended);
+        let mut other = Some(waker.clone());
+        let mut ended = self.ended.lock();
         let number = ended.queue.pop_front();
         if number.is_none() {
-            ended.waker = Some(waker.clone());
+            std::mem::swap(&mut ended.waker, &mut other);
         }
+        // The other waker is dropped after the lock: that is user code.
+        drop(ended);
         number
     }
 

@@ -1,10 +1,7 @@
-//! The closures of tasks, and the inputs they hold.
+//! The closures of tasks without inputs.
 
-use std::ptr::NonNull;
-
-use super::inputs::Inputs;
 use crate::error::TaskErrorKind;
-use crate::task::{Header, Work};
+use crate::task::Work;
 
 /// A closure that gives a value.
 pub(crate) struct Plain<F>(pub(crate) F);
@@ -29,43 +26,11 @@ where
     type Output = T;
     #[inline]
     fn run(self) -> Result<T, TaskErrorKind> {
-        (self.0)().map_err(|error| TaskErrorKind::Failed(error.into()))
+        (self.0)().map_err(failed)
     }
 }
 
-/// Room for the inputs of nearly every task without an allocation.
-const FEW: usize = 12;
-
-/// The tasks behind some inputs.
-pub(crate) struct Tasks {
-    few: [NonNull<Header>; FEW],
-    many: Vec<NonNull<Header>>,
-    count: usize,
-}
-
-impl Tasks {
-    pub(crate) fn of<I: Inputs>(owned: &I::Owned) -> Self {
-        let mut this = Self { few: [NonNull::dangling(); FEW], many: Vec::new(), count: 0 };
-        I::visit(owned, &mut |input| this.push(input.0));
-        this
-    }
-
-    fn push(&mut self, task: NonNull<Header>) {
-        if let Some(place) = self.few.get_mut(self.count) {
-            *place = task;
-        } else {
-            if self.many.is_empty() {
-                self.many.extend_from_slice(&self.few);
-            }
-            self.many.push(task);
-        }
-        self.count += 1;
-    }
-}
-
-impl std::ops::Deref for Tasks {
-    type Target = [NonNull<Header>];
-    fn deref(&self) -> &Self::Target {
-        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
-    }
+/// What a task's own `Err` becomes.
+pub(crate) fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TaskErrorKind {
+    TaskErrorKind::Failed(error.into())
 }

@@ -64,8 +64,8 @@ mod twin {
     use std::collections::VecDeque;
 
     use super::Steal;
-    use crate::primitive::park::lock;
-    use crate::primitive::sync::{Arc, Mutex};
+    use crate::primitive::lock::Mutex;
+    use crate::primitive::sync::Arc;
 
     #[derive(Debug)]
     struct Items<T> {
@@ -82,13 +82,13 @@ mod twin {
             Self(Arc::new(Mutex::new(Items { items: VecDeque::new(), retried: false })))
         }
         pub(crate) fn push(&self, item: T) {
-            lock(&self.0).items.push_back(item);
+            self.0.lock().items.push_back(item);
         }
         pub(crate) fn pop(&self) -> Option<T> {
-            lock(&self.0).items.pop_back()
+            self.0.lock().items.pop_back()
         }
         pub(crate) fn len(&self) -> usize {
-            lock(&self.0).items.len()
+            self.0.lock().items.len()
         }
         pub(crate) fn is_empty(&self) -> bool {
             self.len() == 0
@@ -100,11 +100,11 @@ mod twin {
 
     impl<T> Stealer<T> {
         pub(crate) fn is_empty(&self) -> bool {
-            lock(&self.0).items.is_empty()
+            self.0.lock().items.is_empty()
         }
         /// The first look at a filled deque loses its race, as crossbeam's may.
         pub(crate) fn steal_into(&self, _into: &Deque<T>) -> Steal<T> {
-            let mut this = lock(&self.0);
+            let mut this = self.0.lock();
             if !this.items.is_empty() && !this.retried {
                 this.retried = true;
                 return Steal::Retry;

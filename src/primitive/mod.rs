@@ -3,17 +3,21 @@
 //! Invariant: nothing above this folder names `std::sync::atomic`, `loom` or `crossbeam` itself.
 
 pub(crate) mod deque;
+pub(crate) mod lock;
+#[cfg(all(test, heist_loom))]
+pub(crate) mod model;
 pub(crate) mod park;
 
 #[cfg(not(heist_loom))]
 mod std_twin;
 #[cfg(not(heist_loom))]
-pub(crate) use std_twin::{atomic, cell, hint, local, sync};
+pub(crate) use std_twin::{alloc, atomic, cell, hint, local, sync};
 
 #[cfg(heist_loom)]
+#[allow(unsafe_code, reason = "the freed memory of models is kept for a while")]
 mod loom_twin;
 #[cfg(heist_loom)]
-pub(crate) use loom_twin::{atomic, cell, hint, local, sync};
+pub(crate) use loom_twin::{alloc, atomic, cell, hint, local, sync};
 
 /// Keeps what many threads write off the lines of its neighbours (two lines: x86 fetches them in pairs).
 #[derive(Debug, Default)]

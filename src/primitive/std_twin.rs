@@ -10,7 +10,13 @@ pub(crate) mod sync {
     pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 }
 
+pub(crate) mod alloc {
+    pub(crate) use std::alloc::{alloc, dealloc};
+}
+
 pub(crate) mod cell {
+    pub(crate) use std::cell::Cell;
+
     /// Watches who reads and who writes a payload that is reached by raw pointers; nothing at all outside loom.
     #[derive(Debug, Default)]
     pub(crate) struct Witness;

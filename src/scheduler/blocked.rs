@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::ptr::NonNull;
 
 use super::context::local;
-use crate::primitive::park::lock;
-use crate::primitive::sync::Mutex;
+use crate::primitive::lock::Mutex;
 use crate::task::Header;
 
 /// The blocked tasks of an executor, by address, with the one each waits for.
@@ -18,7 +17,7 @@ impl Blocked {
 
     /// Notes that all tasks on this stack wait for `awaited`; false if it waits, by way of others, for one of them.
     pub(super) fn enter(&self, awaited: NonNull<Header>) -> bool {
-        let mut waits = lock(&self.0);
+        let mut waits = self.0.lock();
         let mut next = awaited.addr().get();
         for _ in 0..=waits.len() {
             if local(|local| local.tasks().any(|task| task.addr().get() == next)) {
@@ -35,7 +34,7 @@ impl Blocked {
 
     /// Takes the note back.
     pub(super) fn leave(&self) {
-        let mut waits = lock(&self.0);
+        let mut waits = self.0.lock();
         local(|local| {
             for task in local.tasks() {
                 waits.remove(&task.addr().get());

@@ -116,6 +116,12 @@ impl Local {
         result
     }
 
+    /// The head of the innermost task on this stack.
+    pub(crate) fn current(&self) -> Option<&Header> {
+        // SAFETY: a task on the stack is kept by its runner, and a frame is gone before its task is.
+        self.tasks().next().map(|task| unsafe { &*task.as_ptr() })
+    }
+
     /// The tasks on this stack, innermost first.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = NonNull<Header>> {
         let mut frame = self.frames.get();

@@ -5,8 +5,7 @@ use std::ptr::NonNull;
 
 use crate::error::TaskError;
 use crate::primitive::Padded;
-use crate::primitive::park::lock;
-use crate::primitive::sync::Mutex;
+use crate::primitive::lock::Mutex;
 use crate::task::{self, Header};
 
 /// Locks over which the promises are spread.
@@ -33,12 +32,12 @@ impl Outstanding {
 
     /// Notes a promise that holds the runtime's reference of `task`.
     pub(crate) fn add(&self, task: NonNull<Header>) {
-        lock(self.shard(task)).insert(Entry(task));
+        self.shard(task).lock().insert(Entry(task));
     }
 
     /// To be called before that reference ends.
     pub(crate) fn remove(&self, task: NonNull<Header>) {
-        lock(self.shard(task)).remove(&Entry(task));
+        self.shard(task).lock().remove(&Entry(task));
     }
 
     /// Ends every promise with `error`.
@@ -46,7 +45,7 @@ impl Outstanding {
         for shard in &self.shards {
             // SAFETY: what is in the set is held by its promise, which takes it out under this lock before it lets go.
             let ended: Vec<_> =
-                lock(&shard.0).drain().filter_map(|entry| unsafe { task::fail(entry.0, error.clone()) }).collect();
+                shard.0.lock().drain().filter_map(|entry| unsafe { task::fail(entry.0, error.clone()) }).collect();
             for list in ended {
                 task::fire(list, Some(error.clone()), task::schedule);
             }

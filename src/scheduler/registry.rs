@@ -18,9 +18,9 @@ use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU8, AtomicUsize, Ordering};
 use crate::primitive::deque::Deque;
-use crate::primitive::park::lock;
-use crate::primitive::sync::{Arc, Condvar, Mutex};
-use crate::task::{self, Birth, Handle, Home, Ready, Schedule, Started, State, Work};
+use crate::primitive::lock::{Condvar, Mutex};
+use crate::primitive::sync::Arc;
+use crate::task::{self, Birth, Handle, Held, Home, Ready, Schedule, Started, Typed, Work};
 
 /// Workers that share an inbox.
 const WORKERS_PER_INBOX: usize = 8;
@@ -85,11 +85,6 @@ pub(crate) struct Registry {
     pub(super) kept: Mutex<Option<Box<dyn Send>>>,
 }
 
-// SAFETY: `home` points to this registry itself; the rest is shared through locks and atomics.
-unsafe impl Send for Registry {}
-// SAFETY: as above.
-unsafe impl Sync for Registry {}
-
 impl Registry {
     /// Starts the workers.
     pub(crate) fn start(settings: Settings, kept: Box<dyn Send>) -> Result<Arc<Self>, Error> {
@@ -124,7 +119,7 @@ impl Registry {
             let worker = Worker::new(index, deque, victims, registry.settings.seed);
             if let Err((source, worker)) = registry.make_thread(worker) {
                 drop(worker);
-                let name = (registry.settings.thread_name)(index);
+                let name = registry.thread_name(index);
                 registry.close(Phase::Cancelling);
                 registry.join();
                 return Err(Error::new(ErrorKind::Thread { name, source }));
@@ -136,19 +131,19 @@ impl Registry {
     /// Makes a thread that drives `worker`.
     fn make_thread(self: &Arc<Self>, worker: Box<Worker>) -> Result<(), (std::io::Error, Box<Worker>)> {
         let registry = self.clone();
-        let name = (self.settings.thread_name)(worker.index);
+        let name = self.thread_name(worker.index);
         // A thread that is refused takes its closure with it; the worker must not go that way.
         let parcel = Arc::new(Mutex::new(Some(worker)));
         let sent = parcel.clone();
         let made = std::thread::Builder::new().name(name).stack_size(self.settings.stack_size).spawn(move || {
-            let worker = lock(&sent).take();
+            let worker = sent.lock().take();
             if let Some(worker) = worker {
                 live(&registry, worker);
             }
         });
-        match (made, lock(&parcel)) {
+        match (made, parcel.lock()) {
             (Ok(thread), _) => {
-                lock(&self.threads).push(thread);
+                self.threads.lock().push(thread);
                 Ok(())
             }
             (Err(error), mut parcel) => match parcel.take() {
@@ -168,6 +163,13 @@ impl Registry {
                 Some(worker)
             }
         }
+    }
+
+    /// The name of a thread made for `worker`. A naming function that panics, or a name the system cannot take, does no
+    /// harm.
+    fn thread_name(&self, worker: usize) -> String {
+        let name = crate::panics::catch(|| (self.settings.thread_name)(worker));
+        name.map_or_else(|_| format!("heist-{worker}"), |name| name.replace('\0', "?"))
     }
 
     /// A further count of itself, from a thread that holds one.
@@ -308,60 +310,60 @@ impl Registry {
 
     /// Makes a task and queues it.
     #[inline]
-    pub(crate) fn submit<W: Work>(&self, location: &'static Location<'static>, work: W) -> Handle {
+    pub(crate) fn submit<W: Work>(&self, location: &'static Location<'static>, work: W) -> Typed<W::Output> {
         if let Err(error) = self.admit() {
-            return self.born_failed::<W::Output>(location, error);
+            return task::with_error(self.birth(location), error);
         }
         self.count_created(1);
-        let task = task::with_work(self.birth(location), State::open(), 1, 0, &[], false, work);
-        // SAFETY: the one handle of a new task.
-        let handle = unsafe { Handle::from_counted(task) };
-        self.queue(Ready(task));
-        self.withdraw_if_late(&handle);
-        handle
+        let (task, ready) = task::ready(self.birth(location), work);
+        self.queue(ready);
+        self.withdraw_if_late(task.handle());
+        task
     }
 
     /// Makes a task that nobody has a handle of and queues it, first in line.
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
-        let task = task::with_work(self.birth(location), State::open_unwanted(), 0, 0, &[], false, work);
-        self.queue_next(Ready(task));
+        self.queue_next(task::ready_unwanted(self.birth(location), work));
+        // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
+        if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
+            self.cancel_inboxes();
+        }
     }
 
-    /// Makes a task that waits for `inputs`, which `work` holds.
-    pub(crate) fn submit_after<W: Work>(
+    /// Cancels what lies in the inboxes of an executor that starts nothing any more.
+    fn cancel_inboxes(&self) {
+        for task in self.inboxes.iter().flat_map(Inbox::take) {
+            task::cancel_queued(task, self.closed_error());
+        }
+    }
+
+    /// Makes a task that waits for `inputs`.
+    pub(crate) fn submit_after<H, F, T>(
         &self,
         location: &'static Location<'static>,
-        inputs: &[std::ptr::NonNull<task::Header>],
+        inputs: H,
         tolerant: bool,
-        work: W,
-    ) -> Handle {
-        if let Err(error) = self.admit() {
-            return self.born_failed::<W::Output>(location, error);
-        }
-        // SAFETY: `work` holds the inputs.
-        if inputs.iter().any(|input| unsafe { input.as_ref() }.executor != self.id) {
-            return self.born_failed::<W::Output>(location, TaskError::new(TaskErrorKind::ForeignFuture));
+        call: F,
+    ) -> Typed<T>
+    where
+        H: Held,
+        F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut foreign = false;
+        inputs.visit(&mut |input| foreign |= input.head().executor != self.id);
+        let refused = if foreign { Err(TaskError::new(TaskErrorKind::ForeignFuture)) } else { self.admit() };
+        if let Err(error) = refused {
+            return task::with_error(self.birth(location), error);
         }
         self.count_created(1);
-        let count = inputs.len() as u32;
-        let (state, pending) = match count {
-            0 | 1 => (State::open(), count),
-            _ => (State::running(), count + 1),
-        };
-        let task = task::with_work(self.birth(location), state, 1, pending, inputs, tolerant, work);
-        // SAFETY: the one handle of a new task.
-        let handle = unsafe { Handle::from_counted(task) };
-        let ready = match count {
-            0 => Some(Ready(task)),
-            // SAFETY: born so, just now.
-            _ => unsafe { task::register(task, tolerant) },
-        };
+        let (task, ready) = task::after(self.birth(location), inputs, tolerant, call);
         if let Some(ready) = ready {
             self.queue(ready);
-            self.withdraw_if_late(&handle);
+            self.withdraw_if_late(task.handle());
         }
-        handle
+        task
     }
 
     /// Makes many tasks and queues them in one step.
@@ -369,23 +371,17 @@ impl Registry {
         &self,
         location: &'static Location<'static>,
         works: impl Iterator<Item = W>,
-    ) -> Vec<Handle> {
+    ) -> Vec<Typed<W::Output>> {
         if let Err(error) = self.admit() {
-            return works.map(|_| self.born_failed::<W::Output>(location, error.clone())).collect();
+            return works.map(|_| task::with_error(self.birth(location), error.clone())).collect();
         }
-        let handles: Vec<_> = works
-            .map(|work| {
-                let task = task::with_work(self.birth(location), State::open(), 1, 0, &[], false, work);
-                // SAFETY: the one handle of a new task.
-                unsafe { Handle::from_counted(task) }
-            })
-            .collect();
-        self.count_created(handles.len() as u64);
-        self.queue_all(handles.iter().map(|handle| Ready(handle.task())));
-        for handle in &handles {
-            self.withdraw_if_late(handle);
+        let (tasks, queue): (Vec<_>, Vec<_>) = works.map(|work| task::ready(self.birth(location), work)).unzip();
+        self.count_created(tasks.len() as u64);
+        self.queue_all(queue);
+        for task in &tasks {
+            self.withdraw_if_late(task.handle());
         }
-        handles
+        tasks
     }
 
     /// An outsider's task that was queued while the executor closed may find no worker any more.
@@ -394,28 +390,6 @@ impl Registry {
         // The fence of `notify` lies between the count of the task and this look (scheduler README, "Shutdown").
         if self.phase() != Phase::Open && !local(|local| local.serves(self)) {
             task::cancel(task, self.closed_error());
-        }
-    }
-
-    /// A future that is an error from the start.
-    pub(crate) fn born_failed<T: Send + 'static>(
-        &self,
-        location: &'static Location<'static>,
-        error: TaskError,
-    ) -> Handle {
-        let state = State::done(task::Outcome::Error(error.into_word()));
-        let task = task::without_work::<T>(self.birth(location), state, 1);
-        // SAFETY: the one handle of a new task.
-        unsafe { Handle::from_counted(task) }
-    }
-
-    /// A future that has its value from the start.
-    pub(crate) fn born_done<T: Send + 'static>(&self, location: &'static Location<'static>, value: T) -> Handle {
-        let task = task::without_work::<T>(self.birth(location), State::done(task::Outcome::Value), 1);
-        // SAFETY: nobody else knows of the task yet; the one handle of a new task.
-        unsafe {
-            task::set_value(task, value);
-            Handle::from_counted(task)
         }
     }
 
@@ -452,12 +426,14 @@ impl Registry {
 
     /// The threads, to be joined.
     pub(super) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
-        std::mem::take(&mut *lock(&self.threads))
+        std::mem::take(&mut *self.threads.lock())
     }
 }
 
 impl Schedule for Registry {
     fn ready(&self, task: Ready) {
+        // Once queued, the task may end before this call does, and with it what keeps the registry for an outsider.
+        let _kept = if local(|local| local.serves(self)) { None } else { self.strong() };
         self.queue(task);
     }
     fn finished(&self) {
@@ -471,8 +447,6 @@ impl Schedule for Registry {
 impl Drop for Registry {
     /// What still lies in an inbox are entries of tasks that are done.
     fn drop(&mut self) {
-        for inbox in &self.inboxes {
-            inbox.take().for_each(task::skip);
-        }
+        self.cancel_inboxes();
     }
 }

@@ -3,7 +3,6 @@
 use super::context::local;
 use super::registry::{Phase, Registry};
 use crate::primitive::atomic::{Ordering, fence};
-use crate::primitive::park::lock;
 
 impl Registry {
     /// Begins the end. From `Draining` on no task is taken from outside; from `Cancelling` on none is started.
@@ -27,9 +26,9 @@ impl Registry {
         if self.is_forked() || local(|local| local.serves(self)) {
             return;
         }
-        let mut ended = lock(&self.ended);
+        let mut ended = self.ended.lock();
         while !*ended {
-            ended = self.ended_now.wait(ended).unwrap_or_else(std::sync::PoisonError::into_inner);
+            ended = self.ended_now.wait(ended);
         }
         drop(ended);
         loop {
@@ -57,8 +56,8 @@ impl Registry {
         if self.phase() != Phase::Ended && self.quiescent() && self.advance(Phase::Ended) {
             self.spares.close();
             self.wake_all();
-            drop(lock(&self.kept).take());
-            *lock(&self.ended) = true;
+            drop(self.kept.lock().take());
+            *self.ended.lock() = true;
             self.ended_now.notify_all();
         }
     }

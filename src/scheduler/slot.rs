@@ -7,8 +7,8 @@ use crate::counters::Counters;
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::primitive::deque::{Deque, Stealer};
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::Mutex;
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
 use crate::task::{Header, Ready};
 
 /// One worker as the others see it.
@@ -83,7 +83,7 @@ impl Slot {
 
     /// Leaves the seat to a thread that is back; gives the worker back when there is none any more.
     pub(super) fn vacate(&self, worker: Box<Worker>) -> Result<(), Box<Worker>> {
-        let mut seat = lock(&self.seat);
+        let mut seat = self.seat.lock();
         if seat.returning == 0 {
             return Err(worker);
         }
@@ -93,7 +93,7 @@ impl Slot {
 
     /// A thread is back from a wait: it gets the seat if that is free, else it is counted as returning.
     pub(super) fn come_back(&self) -> Option<Box<Worker>> {
-        let mut seat = lock(&self.seat);
+        let mut seat = self.seat.lock();
         let worker = seat.vacant.take();
         if worker.is_none() {
             let count = seat.returning + 1;
@@ -104,7 +104,7 @@ impl Slot {
 
     /// A returning thread leaves its core again; it gets the seat if that is free.
     pub(super) fn stop_returning(&self) -> Option<Box<Worker>> {
-        let mut seat = lock(&self.seat);
+        let mut seat = self.seat.lock();
         let count = seat.returning - 1;
         self.set_returning(&mut seat, count);
         seat.vacant.take()

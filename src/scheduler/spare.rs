@@ -1,7 +1,8 @@
 //! Threads without a seat: made when a wait hands a core over, kept for the next one.
 
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
+use crate::primitive::sync::Arc;
 
 use super::worker::Worker;
 
@@ -47,14 +48,14 @@ impl Spares {
 
     /// Threads made so far.
     pub(super) fn made(&self) -> usize {
-        lock(&self.state).made
+        self.state.lock().made
     }
 
     pub(super) fn hand_over(&self, worker: Box<Worker>) -> HandOver {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some(spare) = state.idle.pop() {
             drop(state);
-            *lock(&spare.worker) = Some(worker);
+            *spare.worker.lock() = Some(worker);
             spare.parker.wake();
             return HandOver::Done;
         }
@@ -67,26 +68,26 @@ impl Spares {
 
     /// A thread could not be made after all.
     pub(super) fn unmake(&self) {
-        lock(&self.state).made -= 1;
+        self.state.lock().made -= 1;
     }
 
     /// Sleeps until there is a worker to drive; `None` when the executor has ended.
     pub(super) fn wait(&self, spare: &Arc<Spare>) -> Option<Box<Worker>> {
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if state.closed {
                 return None;
             }
             state.idle.push(spare.clone());
         }
         spare.parker.sleep();
-        lock(&spare.worker).take()
+        spare.worker.lock().take()
     }
 
     /// Sends every parked thread home, now and later.
     pub(super) fn close(&self) {
         let idle = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state.closed = true;
             std::mem::take(&mut state.idle)
         };

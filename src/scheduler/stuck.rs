@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::context::local;
 use super::registry::{Phase, Registry};
 use super::wait::Waited;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::Mutex;
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
 
 /// How long every seat must be stuck, with work queued and nothing moving, before the first wait is given up.
 const GRACE: Duration = Duration::from_millis(200);
@@ -36,16 +37,11 @@ impl Stuck {
 
     /// Sleeps with the seat. The newest wait is given up when every seat is stuck, work is queued that nobody can run,
     /// and nothing has moved for a while: only an outsider could end it then.
-    pub(super) fn sleep(
-        &self,
-        registry: &Registry,
-        parker: &Parker,
-        deadline: Option<Instant>,
-        done: impl Fn() -> bool,
-    ) -> Waited {
+    pub(super) fn sleep(&self, registry: &Registry, parker: &Parker, done: impl Fn() -> bool) -> Waited {
         let ticket = self.enter();
         let mut quiet = (self.moves(), Instant::now());
         let waited = loop {
+            local(|local| local.worker().map(|worker| worker.purge(registry)));
             // ORDERING: Relaxed; a flag that only shortens the grace.
             let grace = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { GRACE };
             if self.moves() != quiet.0 {
@@ -56,14 +52,10 @@ impl Stuck {
                 self.stalled.store(true, Ordering::Relaxed);
                 break Waited::Stalled { cap: registry.spares.cap };
             }
-            let look = Instant::now() + LOOK;
-            if parker.sleep_until(deadline.map_or(look, |deadline| deadline.min(look))) {
+            if parker.sleep_until(Instant::now() + LOOK) {
                 // ORDERING: Relaxed; as above.
                 self.stalled.store(false, Ordering::Relaxed);
                 break Waited::Done;
-            }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                break Waited::TimedOut;
             }
         };
         self.leave(ticket);
@@ -78,7 +70,7 @@ impl Stuck {
     fn enter(&self) -> u64 {
         // ORDERING: Relaxed; as in `moves`.
         self.moves.fetch_add(1, Ordering::Relaxed);
-        let mut waits = lock(&self.waits);
+        let mut waits = self.waits.lock();
         let ticket = waits.next;
         waits.next += 1;
         waits.order.push(ticket);
@@ -88,12 +80,12 @@ impl Stuck {
     fn leave(&self, ticket: u64) {
         // ORDERING: Relaxed; as in `moves`.
         self.moves.fetch_add(1, Ordering::Relaxed);
-        lock(&self.waits).order.retain(|&other| other != ticket);
+        self.waits.lock().order.retain(|&other| other != ticket);
     }
 
     /// Whether `ticket` is the newest of as many stuck waits as there are seats, and work lies queued.
     fn is_stalled(&self, registry: &Registry, ticket: u64) -> bool {
-        let waits = lock(&self.waits);
+        let waits = self.waits.lock();
         waits.order.len() >= registry.slots.len()
             && waits.order.last() == Some(&ticket)
             && registry.has_work()

@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use super::context::{Local, local};
-use super::registry::Registry;
+use super::registry::{Phase, Registry};
 use super::spare::HandOver;
 use super::worker::Worker;
 use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::park::Parker;
 use crate::primitive::sync::Arc;
-use crate::task::{self, Action, Handle, Help, Listener};
+use crate::task::{self, Action, Handle, Help, Listener, Started};
 
 /// Looks at a task that runs elsewhere before the core is lent: a few microseconds, less than a hand-over costs.
 const SPINS: u32 = 400;
@@ -81,7 +81,7 @@ fn wait_helping(task: &Handle) -> Waited {
         match task::help(top) {
             Help::Run(started) => local(|local| {
                 if let Some(registry) = local.registry() {
-                    registry.run(started, |ready| registry.queue(ready));
+                    run_here(registry, started);
                 }
             }),
             Help::Input(input) => inputs.push(input),
@@ -111,7 +111,7 @@ fn help_one(registry: &Registry, task: &Handle) -> bool {
         }
         match task::help(top) {
             Help::Run(started) => {
-                registry.run(started, |ready| registry.queue(ready));
+                run_here(registry, started);
                 return true;
             }
             Help::Input(input) => inputs.push(input),
@@ -121,14 +121,25 @@ fn help_one(registry: &Registry, task: &Handle) -> bool {
     }
 }
 
+/// Runs a task within the wait for it. A closing executor starts nothing any more.
+fn run_here(registry: &Registry, started: Started) {
+    if registry.phase() == Phase::Cancelling {
+        started.cancel(registry.closed_error());
+    } else {
+        registry.run(started, |ready| registry.queue(ready));
+    }
+}
+
 /// Blocks until `task` is done, or the deadline.
 fn block_on(task: &Handle, deadline: Option<Instant>) -> Waited {
     let done = || task.head().state.load().is_done();
     if spin(done) {
         return Waited::Done;
     }
-    let registered = local(|local| local.registry().is_none_or(|registry| registry.blocked.enter(task.task())));
-    if !registered {
+    // A wait with a deadline ends by itself, so it closes no circle.
+    let noted =
+        local(|local| local.registry().filter(|_| deadline.is_none()).map(|own| own.blocked.enter(task.task())));
+    if noted == Some(false) {
         return Waited::Deadlock;
     }
     let parker = Arc::new(Parker::new());
@@ -140,11 +151,9 @@ fn block_on(task: &Handle, deadline: Option<Instant>) -> Waited {
     if waited != Waited::Done && listener.cancel() {
         task::withdraw(task.head());
     }
-    local(|local| {
-        if let Some(registry) = local.registry() {
-            registry.blocked.leave();
-        }
-    });
+    if noted.is_some() {
+        local(|local| local.registry().map(|registry| registry.blocked.leave()));
+    }
     if done() { Waited::Done } else { waited }
 }
 
@@ -167,7 +176,10 @@ pub(crate) fn sleep(parker: &Parker, deadline: Option<Instant>, done: impl Fn() 
             };
             // The cap is reached: the wait stays where it is, with the seat.
             local.sit(worker);
-            registry.stuck.sleep(registry, parker, deadline, done)
+            match deadline {
+                Some(_) => doze(parker, deadline),
+                None => registry.stuck.sleep(registry, parker, done),
+            }
         }
     })
 }

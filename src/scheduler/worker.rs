@@ -77,6 +77,13 @@ impl Worker {
         None
     }
 
+    /// Lets go of the entries in its queues whose tasks are taken or done.
+    pub(super) fn purge(&self, registry: &Registry) {
+        let own: Vec<_> = std::iter::from_fn(|| self.deque.pop()).filter_map(task::if_open).collect();
+        let inbox = registry.inboxes[registry.inbox_of(self.index)].take().filter_map(task::if_open);
+        own.into_iter().rev().chain(inbox).for_each(|task| self.deque.push(task));
+    }
+
     fn steal(&self, registry: &Registry) -> Option<Ready> {
         self.victims.order(self.random.next()).find_map(|victim| {
             let slot = &registry.slots[victim];
@@ -192,8 +199,11 @@ pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
         crate::panics::catch_drop(|| hook(index));
     }
     let mut next = Some(first);
+    let mut pinned_to = None;
     while let Some(worker) = next {
-        registry.pin(worker.index);
+        if pinned_to.replace(worker.index) != Some(worker.index) {
+            registry.pin(worker.index);
+        }
         local(|local| local.sit(worker));
         next = match drive(registry) {
             Left::Ended => None,

@@ -1,7 +1,6 @@
 //! The one allocation of a task: header, closure ∪ value, edges to its inputs.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::cell::Cell as Plain;
+use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -11,8 +10,9 @@ use super::header::{Header, Home, VTable, edges};
 use super::state::{Outcome, State};
 use crate::error::{TaskError, TaskErrorKind, TaskId};
 use crate::panics;
+use crate::primitive::alloc::{alloc, dealloc};
 use crate::primitive::atomic::{AtomicI32, AtomicU32};
-use crate::primitive::cell::Witness;
+use crate::primitive::cell::{Cell, Witness};
 
 /// The closure of a task, with whatever it holds of its inputs.
 pub(crate) trait Work: Send + 'static {
@@ -116,7 +116,14 @@ fn layout(vtable: &VTable, edges: u32) -> Layout {
     Layout::from_size_align(size, vtable.align).unwrap_or(Layout::new::<Header>())
 }
 
-fn allocate(vtable: &'static VTable, birth: Birth, state: State, handles: u32, pending: u32, edges: u32) -> NonNull<Header> {
+fn allocate(
+    vtable: &'static VTable,
+    birth: Birth,
+    state: State,
+    handles: u32,
+    pending: u32,
+    edges: u32,
+) -> NonNull<Header> {
     let layout = layout(vtable, edges);
     // SAFETY: the layout holds a header at least, so its size is not zero.
     let Some(task) = NonNull::new(unsafe { alloc(layout) }.cast::<Header>()) else { handle_alloc_error(layout) };
@@ -128,7 +135,7 @@ fn allocate(vtable: &'static VTable, birth: Birth, state: State, handles: u32, p
             pending: AtomicU32::new(pending),
             vtable,
             home: birth.home,
-            link: Plain::new(std::ptr::null()),
+            link: Cell::new(std::ptr::null()),
             location: birth.location,
             id: birth.id,
             executor: birth.executor,

@@ -1,6 +1,5 @@
 //! Who waits for a task: the nodes of its list, what happens to them when it ends, and the sweep of withdrawn ones.
 
-use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::cell;
@@ -10,10 +9,11 @@ use super::listener::Listener;
 use super::state::{Cancel, List, Phase, Snapshot};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
+use crate::primitive::cell::Cell;
 use crate::primitive::sync::Arc;
 
 /// Withdrawals a list takes before it is swept, unless more nodes than this live in it.
-pub(crate) const SLACK: i32 = 32;
+pub(crate) const SLACK: i32 = if cfg!(heist_loom) { 1 } else { 32 };
 
 const TOLERANT: usize = 1;
 
@@ -98,12 +98,7 @@ pub(crate) fn fire(list: List, error: Option<TaskError>, mut ready: impl FnMut(R
     }
 }
 
-fn fire_one(
-    list: List,
-    error: Option<&TaskError>,
-    failed: &mut Vec<(List, TaskError)>,
-    ready: &mut impl FnMut(Ready),
-) {
+fn fire_one(list: List, error: Option<&TaskError>, failed: &mut Vec<(List, TaskError)>, ready: &mut impl FnMut(Ready)) {
     let mut inherited = None;
     let mut node = oldest_first(list);
     while !node.is_null() {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::cell;
-use super::dependents::{fire, give_back, withdraw};
+use super::dependents::{fire, give_back};
 use super::header::{Header, Ready};
 use super::state::{Abandon, Phase};
 use crate::error::TaskError;
@@ -13,7 +13,7 @@ use crate::primitive::local;
 
 /// One counted reference to a task; while there is one, the task's result stays.
 #[derive(Debug)]
-pub(crate) struct Handle(NonNull<Header>);
+pub struct Handle(NonNull<Header>);
 
 // SAFETY: through a handle a thread reaches atomics, and results only by the typed future, which asks for their bounds.
 unsafe impl Send for Handle {}
@@ -40,15 +40,6 @@ impl Handle {
         Self(task)
     }
 
-    /// The same handle a second time; one of the two must not be dropped.
-    ///
-    /// # Safety
-    /// The caller forgets it while `self` is still there.
-    #[inline]
-    pub(crate) unsafe fn borrowed(&self) -> Self {
-        Self(self.0)
-    }
-
     #[inline]
     pub(crate) fn task(&self) -> NonNull<Header> {
         self.0
@@ -58,28 +49,6 @@ impl Handle {
     pub(crate) fn head(&self) -> &Header {
         // SAFETY: a handle keeps its task.
         unsafe { self.0.as_ref() }
-    }
-
-    /// Gives the only handle up for the value, by moving it out; the handle comes back when there is another one.
-    ///
-    /// # Safety
-    /// The task is done with a value of type `T`.
-    pub(crate) unsafe fn into_value<T>(self) -> Result<T, Self> {
-        // ORDERING: Acquire; pairs with the Release of the other handles' drops: they are done with the value.
-        // Relaxed on failure: nothing is read.
-        if self.head().handles.compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return Err(self);
-        }
-        let task = std::mem::ManuallyDrop::new(self).0;
-        // SAFETY: no handle is left, so the value is nobody's but this call's; `retire` says whose the memory is.
-        unsafe {
-            task.as_ref().payload.write();
-            let value = super::header::value_pointer(task).cast::<T>().read();
-            if task.as_ref().state.retire() {
-                cell::free(task);
-            }
-            Ok(value)
-        }
     }
 }
 
@@ -106,20 +75,6 @@ impl Drop for Handle {
             } else {
                 release(self.0);
             }
-        }
-    }
-}
-
-/// An input of an unfinished dependent: a handle that takes its edge back when it goes before the input is done.
-#[derive(Debug)]
-pub(crate) struct Input(pub(crate) Handle);
-
-impl Drop for Input {
-    #[inline]
-    fn drop(&mut self) {
-        let head = self.0.head();
-        if !head.state.load().is_done() {
-            withdraw(head);
         }
     }
 }
@@ -203,7 +158,7 @@ pub(crate) fn schedule(task: Ready) {
     unsafe { (*(*task.0.as_ref().home).0).ready(task) }
 }
 
-/// Lets go of a queue entry whose task will not be run from it.
+/// Lets go of a queue entry whose task is done.
 pub(crate) fn skip(task: Ready) {
     // SAFETY: a `Ready` is the runtime's reference.
     unsafe { give_back(task.0) };

@@ -1,6 +1,5 @@
 //! The shared head of every task: what the runtime touches without knowing the task's types.
 
-use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -8,10 +7,10 @@ use super::dependents::Edge;
 use super::state::{Outcome, State};
 use crate::error::TaskId;
 use crate::primitive::atomic::{AtomicI32, AtomicU32};
-use crate::primitive::cell::Witness;
+use crate::primitive::cell::{Cell, Witness};
 
 /// What a task needs of the scheduler it belongs to; the task folder knows nothing else of it.
-pub(crate) trait Schedule {
+pub(crate) trait Schedule: Send + Sync {
     /// Queues a task whose inputs are done.
     fn ready(&self, task: Ready);
     /// Counts a task as finished. The scheduler may be gone when this returns.
@@ -23,6 +22,11 @@ pub(crate) trait Schedule {
 /// The scheduler of a task. It stays while any task of it is unfinished: who finishes one calls
 /// [`Schedule::finished`] as its last touch.
 pub(crate) struct Home(pub(crate) *const dyn Schedule);
+
+// SAFETY: every scheduler is shared by threads (`Schedule` asks for it); the pointer is followed by the rule above.
+unsafe impl Send for Home {}
+// SAFETY: as above.
+unsafe impl Sync for Home {}
 
 /// Table of the functions and offsets that know a task's types.
 pub(crate) struct VTable {

@@ -2,11 +2,13 @@
 
 use std::task::Waker;
 
-use super::dependents::Node;
+use super::dependents::{Node, listen};
 use super::handle::Handle;
+use crate::panics;
 use crate::primitive::atomic::{AtomicU8, Ordering};
-use crate::primitive::park::{Parker, lock};
-use crate::primitive::sync::{Arc, Mutex};
+use crate::primitive::lock::Mutex;
+use crate::primitive::park::Parker;
+use crate::primitive::sync::Arc;
 
 const WAITING: u8 = 0;
 const WITHDRAWN: u8 = 1;
@@ -39,38 +41,44 @@ unsafe impl Send for Listener {}
 
 impl Listener {
     pub(crate) fn new(action: Action) -> Arc<Self> {
-        Arc::new(Self {
-            node: Node::of_listener(),
-            state: AtomicU8::new(WAITING),
-            action: Mutex::new(Some(action)),
-        })
+        Arc::new(Self { node: Node::of_listener(), state: AtomicU8::new(WAITING), action: Mutex::new(Some(action)) })
     }
 
-    /// Replaces the waker; false when it has fired.
-    pub(crate) fn renew(&self, waker: &Waker) -> bool {
-        match &mut *lock(&self.action) {
-            Some(Action::Wake(old)) => {
-                old.clone_from(waker);
-                true
-            }
-            _ => false,
+    /// Keeps the task of `handle` wanted until it is done, with nobody holding on to it.
+    pub(crate) fn detach(handle: Handle) {
+        // The listener's own handle keeps the task until it fires, after the push or right here.
+        let task = handle.task();
+        let listener = Self::new(Action::Release(handle));
+        // SAFETY: as told.
+        if listen(unsafe { task.as_ref() }, &listener).is_err() {
+            listener.fire();
         }
+    }
+
+    /// Replaces the waker; false when it has fired. No waker is cloned or dropped under the lock: that is user code.
+    pub(crate) fn renew(&self, waker: &Waker) -> bool {
+        let mut other = waker.clone();
+        let mut action = self.action.lock();
+        let Some(Action::Wake(own)) = &mut *action else { return false };
+        std::mem::swap(own, &mut other);
+        drop(action);
+        true
     }
 
     /// Takes the action away; false when it has fired. The caller tells the list with `withdraw`.
     pub(crate) fn cancel(&self) -> bool {
         // ORDERING: Release; pairs with the Acquire of `is_withdrawn`.
         self.state.store(WITHDRAWN, Ordering::Release);
-        let action = lock(&self.action).take();
+        let action = self.action.lock().take();
         action.is_some()
     }
 
     /// Does what it is for, unless that was done or taken away.
     pub(crate) fn fire(&self) {
-        let action = lock(&self.action).take();
+        let action = self.action.lock().take();
         match action {
             None => {}
-            Some(Action::Wake(waker)) => waker.wake(),
+            Some(Action::Wake(waker)) => panics::catch_drop(|| waker.wake()),
             Some(Action::Unpark(thread)) => thread.wake(),
             Some(Action::Release(handle)) => drop(handle),
             Some(Action::Call(call)) => call(),

@@ -6,13 +6,21 @@ mod dependents;
 mod handle;
 mod header;
 mod listener;
+mod make;
+#[cfg(all(test, heist_loom))]
+pub(crate) mod models;
 mod run;
 mod state;
+mod typed;
 
-pub(crate) use cell::{Birth, Work, set_value, with_work, without_work};
-pub(crate) use dependents::{error_of, fail, fire, listen, withdraw};
-pub(crate) use handle::{Handle, Input, schedule, skip};
-pub(crate) use header::{Header, Home, Ready, Schedule, value_pointer};
+pub(crate) use cell::{Birth, Work};
+pub(crate) use dependents::{fail, fire, listen, withdraw};
+pub(crate) use handle::Handle;
+pub(crate) use handle::{schedule, skip};
+pub(crate) use header::{Header, Home, Ready, Schedule};
 pub(crate) use listener::{Action, Listener};
-pub(crate) use run::{Help, Started, cancel, cancel_queued, finish, help, register, start};
-pub(crate) use state::{Outcome, Phase, State};
+pub(crate) use make::Held;
+pub(crate) use make::{Unkept, after, ready, ready_unwanted, unkept, with_error, with_value};
+pub(crate) use run::{Help, Started, cancel, cancel_queued, help, if_open, start};
+pub(crate) use state::Phase;
+pub(crate) use typed::{Input, Typed};

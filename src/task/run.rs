@@ -4,9 +4,9 @@ use std::ptr::NonNull;
 
 use super::cell;
 use super::dependents::{error_of, fail, fire, give_back};
-use super::handle::{Handle, drop_result, schedule, skip};
+use super::handle::{Handle, drop_result, schedule};
 use super::header::{Header, Ready, edges};
-use super::state::{Claim, Finish, Outcome, Phase, Unclaim};
+use super::state::{Claim, Entry, Finish, Outcome, Unclaim};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
 
@@ -22,11 +22,26 @@ pub(crate) struct Started {
 /// Claims the task of a queue entry; an entry whose task is taken or done is let go of.
 #[inline]
 pub(crate) fn start(task: Ready) -> Option<Started> {
-    // SAFETY: a queue entry holds its task.
-    match unsafe { task.0.as_ref() }.state.claim() {
-        Claim::Mine => Some(Started { task: task.0, held: true }),
-        Claim::Taken => {
-            skip(task);
+    // SAFETY: a queue entry holds its task, until the word says otherwise.
+    let entry = unsafe { task.0.as_ref() }.state.start();
+    use_entry(task, entry).map(|task| Started { task: task.0, held: true })
+}
+
+/// The queue entry again, if its task is still to be started; else it is let go of.
+pub(crate) fn if_open(task: Ready) -> Option<Ready> {
+    // SAFETY: as in `start`.
+    let entry = unsafe { task.0.as_ref() }.state.skip_unless_open();
+    use_entry(task, entry)
+}
+
+#[inline]
+fn use_entry(task: Ready, entry: Entry) -> Option<Ready> {
+    match entry {
+        Entry::Open => Some(task),
+        Entry::Skipped => None,
+        Entry::Free => {
+            // SAFETY: nobody else has a reference, and the result is dropped.
+            unsafe { cell::free(task.0) };
             None
         }
     }
@@ -35,6 +50,15 @@ pub(crate) fn start(task: Ready) -> Option<Started> {
 impl Started {
     pub(crate) fn task(&self) -> NonNull<Header> {
         self.task
+    }
+
+    /// Cancels the task before its closure runs.
+    pub(crate) fn cancel(self, error: TaskError) {
+        // SAFETY: a `Started` has the closure and a reference; the closure goes first, as if it had run.
+        unsafe {
+            (self.task.as_ref().vtable.drop_closure)(self.task);
+            finish(self.task, Outcome::Error(error.into_word()), self.held, schedule);
+        }
     }
 
     /// Runs the closure, stores what came of it and tells those who waited; ready dependents go to `ready`.
@@ -103,16 +127,11 @@ pub(crate) fn cancel(task: &Handle, error: TaskError) -> bool {
     true
 }
 
-/// Cancels the task of a queue entry, if nobody has started it, and lets go of the entry.
+/// Ends the task of a queue entry with `error`, if nobody has started it, and lets go of the entry.
 pub(crate) fn cancel_queued(task: Ready, error: TaskError) {
-    // SAFETY: a queue entry holds its task.
-    if let Some(list) = unsafe { task.0.as_ref().state.load().phase() == Phase::Open }
-        .then(|| unsafe { fail(task.0, error.clone()) })
-        .flatten()
-    {
-        fire(list, Some(error), schedule);
+    if let Some(started) = start(task) {
+        started.cancel(error);
     }
-    skip(task);
 }
 
 /// What a waiter can do about a task that is not done.
@@ -177,7 +196,8 @@ pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool) -> Option<R
     for index in 0..count {
         // SAFETY: the edge is in bounds and in no list. Its input is alive: the closure holds it, which nobody else may
         // drop yet. (A single edge that is taken ends the loop before the closure can matter again.)
-        let pushed = unsafe { super::dependents::Edge::push(NonNull::new_unchecked(&raw mut (*edges.as_ptr())[index])) };
+        let pushed =
+            unsafe { super::dependents::Edge::push(NonNull::new_unchecked(&raw mut (*edges.as_ptr())[index])) };
         if let Err(snapshot) = pushed {
             done += 1;
             // SAFETY: as above.

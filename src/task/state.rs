@@ -110,6 +110,18 @@ pub(crate) enum Claim {
     Taken,
 }
 
+/// What became of a queue entry.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Entry {
+    /// It leads to a closure, and carries the runtime's reference.
+    Open,
+    /// Somebody else has the closure, or the task is done; the runtime's reference has ended.
+    Skipped,
+    /// As `Skipped`, and the memory is the caller's to free.
+    Free,
+}
+
 /// What the one that put a closure back must do now.
 #[derive(Debug)]
 #[must_use]
@@ -184,7 +196,7 @@ impl State {
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// OPEN → RUNNING.
+    /// OPEN → RUNNING, by a waiter.
     #[inline]
     pub(crate) fn claim(&self) -> Claim {
         // ORDERING: Relaxed; only a guess for the exchange.
@@ -200,6 +212,41 @@ impl State {
         Claim::Taken
     }
 
+    /// OPEN → RUNNING by the holder of the queue entry, else `HELD` ends. In one step: were the entry given up after the
+    /// look, a waiter could put the closure back in between, and nothing would lead to the task any more.
+    #[inline]
+    pub(crate) fn start(&self) -> Entry {
+        // ORDERING: Relaxed; only a guess for the exchange.
+        let mut now = self.0.load(Ordering::Relaxed);
+        while now & PHASE == OPEN {
+            // ORDERING: AcqRel; as in `claim`.
+            match self.0.compare_exchange_weak(now, now | RUNNING, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Entry::Open,
+                Err(seen) => now = seen,
+            }
+        }
+        match self.skip_unless_open() {
+            // Put back since.
+            Entry::Open => self.start(),
+            skipped => skipped,
+        }
+    }
+
+    /// The runtime's reference ends, by the holder of the queue entry, unless the task is OPEN.
+    pub(crate) fn skip_unless_open(&self) -> Entry {
+        // ORDERING: Relaxed; only a guess for the exchange.
+        let mut now = self.0.load(Ordering::Relaxed);
+        while now & PHASE != OPEN {
+            // ORDERING: AcqRel; as in `give_back`.
+            match self.0.compare_exchange_weak(now, now & !HELD, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if Snapshot(now).is_done() && now & UNWANTED != 0 => return Entry::Free,
+                Ok(_) => return Entry::Skipped,
+                Err(seen) => now = seen,
+            }
+        }
+        Entry::Open
+    }
+
     /// RUNNING → OPEN, by the one that claimed. `HELD` is set again if the queue entry was consumed meanwhile.
     pub(crate) fn unclaim(&self) -> Unclaim {
         // ORDERING: Relaxed; only a guess for the exchange.
@@ -210,12 +257,7 @@ impl State {
             }
             let held = now & HELD != 0;
             // ORDERING: Release; pairs with the Acquire of the next `claim`. Acquire on failure: see `load`.
-            match self.0.compare_exchange_weak(
-                now,
-                (now & !PHASE) | OPEN | HELD,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.0.compare_exchange_weak(now, (now & !PHASE) | OPEN | HELD, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if held => return Unclaim::Done,
                 Ok(_) => return Unclaim::Queue,
                 Err(seen) => now = seen,
@@ -237,12 +279,8 @@ impl State {
             debug_assert!(now & PHASE == RUNNING);
             // ORDERING: Release publishes the result to every Acquire `load`; Acquire takes over the nodes' fields
             // (pairs with the Release of `push`) and, when unwanted, all the last handle's thread did (`abandon`).
-            match self.0.compare_exchange_weak(
-                now,
-                outcome.bits() | (now & keep),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.0.compare_exchange_weak(now, outcome.bits() | (now & keep), Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => {
                     return Finish::Finished { list: Snapshot(now).list(), unwanted: now & UNWANTED != 0 };
                 }
@@ -300,7 +338,7 @@ impl State {
         self.0.fetch_or(UNWANTED, Ordering::AcqRel) & HELD == 0
     }
 
-    /// The runtime's reference ends without the caller having run the task: true when the memory is his to free.
+    /// The runtime's reference to a done task ends: true when the memory is his to free.
     #[inline]
     pub(crate) fn give_back(&self) -> bool {
         // ORDERING: AcqRel; either side of (`retire`, `give_back`) that comes second sees what the first did.
@@ -342,6 +380,17 @@ impl State {
                 Ok(_) => return Snapshot(now).list(),
                 Err(seen) => now = seen,
             }
+        }
+    }
+}
+
+/// In a model, whoever frees a task must be the only one, and come after everybody who touched its word.
+#[cfg(heist_loom)]
+impl Drop for State {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let before = self.0.with_mut(|word| std::mem::replace(word, usize::MAX));
+            assert_ne!(before, usize::MAX, "a task is freed twice");
         }
     }
 }

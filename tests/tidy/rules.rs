@@ -7,58 +7,26 @@ use crate::source::{Source, heads, is_word};
 
 /// Where `unsafe` may stand, a file or a folder each, and what for.
 pub(crate) const UNSAFE: &[(&str, &str)] = &[
-    (
-        "numa/src/sys.rs",
-        "affinity masks are read and set by raw syscalls",
-    ),
-    (
-        "src/primitive",
-        "cells whose exclusive access a lock-free protocol proves",
-    ),
-    (
-        "src/task",
-        "one erased allocation per task, shared by counted references",
-    ),
+    ("numa/src/sys.rs", "affinity masks are read and set by raw syscalls"),
+    ("src/error.rs", "an error travels in a task's state word"),
+    ("src/fork.rs", "forks are noticed by pthread_atfork"),
+    ("src/primitive/lock.rs", "ThreadSanitizer is told of locks"),
+    ("src/scheduler/context.rs", "a thread's record points to its registry, its worker and the tasks on its stack"),
+    ("src/scheduler/inbox.rs", "ready tasks are linked through themselves"),
+    ("src/scheduler/outstanding.rs", "promises are ended by address"),
+    ("src/task", "one erased allocation per task, shared by counted references"),
 ];
 
 /// Who may import whom, lowest first: the layers below one's own, and one's neighbours where they are `mutual`.
 const LAYERS: &[Layer] = &[
-    Layer {
-        modules: &["primitive", "config", "error"],
-        mutual: true,
-    },
-    Layer {
-        modules: &["counters"],
-        mutual: true,
-    },
-    Layer {
-        modules: &["task"],
-        mutual: true,
-    },
-    Layer {
-        modules: &["heist_numa"],
-        mutual: true,
-    },
-    Layer {
-        modules: &["scheduler"],
-        mutual: true,
-    },
-    Layer {
-        modules: &["future", "forkjoin", "graph", "data", "io", "lease"],
-        mutual: false,
-    },
-    Layer {
-        modules: &["sync", "actor"],
-        mutual: false,
-    },
-    Layer {
-        modules: &["rank"],
-        mutual: true,
-    },
-    Layer {
-        modules: &["executor", "builder", "diagnostics"],
-        mutual: true,
-    },
+    Layer { modules: &["heist_numa", "primitive", "config", "error", "panics", "fork"], mutual: true },
+    Layer { modules: &["counters"], mutual: true },
+    Layer { modules: &["task"], mutual: true },
+    Layer { modules: &["scheduler"], mutual: true },
+    Layer { modules: &["future", "forkjoin", "graph", "data", "io", "lease"], mutual: false },
+    Layer { modules: &["sync", "actor"], mutual: false },
+    Layer { modules: &["rank"], mutual: true },
+    Layer { modules: &["executor", "builder", "placement", "current", "diagnostics"], mutual: true },
 ];
 
 pub(crate) const MOST_LINES: usize = 800;
@@ -77,10 +45,7 @@ fn facade(files: &[Source]) -> BTreeMap<&str, &str> {
     for lib in files.iter().filter(|file| file.path == "src/lib.rs") {
         for at in lib.places("use") {
             let statement = lib.code[at + 3..].split(';').next().unwrap_or_default();
-            let path = statement
-                .trim_start()
-                .trim_start_matches("crate::")
-                .trim_start_matches("self::");
+            let path = statement.trim_start().trim_start_matches("crate::").trim_start_matches("self::");
             let Some(&module) = heads(path).first() else {
                 continue;
             };
@@ -94,21 +59,12 @@ fn facade(files: &[Source]) -> BTreeMap<&str, &str> {
 }
 
 fn layer(module: &str) -> Option<usize> {
-    LAYERS
-        .iter()
-        .position(|layer| layer.modules.contains(&module))
+    LAYERS.iter().position(|layer| layer.modules.contains(&module))
 }
 
 pub(crate) fn opens_with_its_purpose(files: &[Source]) -> Vec<String> {
     let silent = files.iter().filter(|file| !file.text.starts_with("//! "));
-    silent
-        .map(|file| {
-            format!(
-                "{}:1: opens with no `//!` line that says what it is for",
-                file.path
-            )
-        })
-        .collect()
+    silent.map(|file| format!("{}:1: opens with no `//!` line that says what it is for", file.path)).collect()
 }
 
 pub(crate) fn short(files: &[Source]) -> Vec<String> {
@@ -120,44 +76,24 @@ pub(crate) fn short(files: &[Source]) -> Vec<String> {
 }
 
 pub(crate) fn finished(files: &[Source]) -> Vec<String> {
-    let unfinished = |file: &Source| {
-        file.refuse(
-            &["todo!", "unimplemented!", "#[ignore"],
-            "leaves work undone",
-        )
-    };
+    let unfinished = |file: &Source| file.refuse(&["todo!", "unimplemented!", "#[ignore"], "leaves work undone");
     files.iter().flat_map(unfinished).collect()
 }
 
 pub(crate) fn library_never_prints(files: &[Source]) -> Vec<String> {
-    let words = [
-        "print!",
-        "println!",
-        "eprint!",
-        "eprintln!",
-        "dbg!",
-        "io::stdout",
-        "io::stderr",
-    ];
+    let words = ["print!", "println!", "eprint!", "eprintln!", "dbg!", "io::stdout", "io::stderr"];
     let library = files.iter().filter(|file| file.is_library());
-    library
-        .flat_map(|file| file.refuse(&words, "prints, and a library has no right to"))
-        .collect()
+    library.flat_map(|file| file.refuse(&words, "prints, and a library has no right to")).collect()
 }
 
 pub(crate) fn only_config_reads_the_environment(files: &[Source]) -> Vec<String> {
     let words = ["env::var", "env::var_os", "env::vars", "env::vars_os"];
     let is_ours = |text: &&String| text.starts_with("HEIST_") && text.chars().all(is_word);
     let mut complaints = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.is_library() && file.path != "src/config.rs")
-    {
+    for file in files.iter().filter(|file| file.is_library() && file.path != "src/config.rs") {
         complaints.extend(file.refuse(&words, "reads the environment; src/config.rs does that"));
         let named = file.strings.iter().filter(is_ours);
-        complaints.extend(
-            named.map(|name| format!("{}: names {name}; src/config.rs reads it", file.path)),
-        );
+        complaints.extend(named.map(|name| format!("{}: names {name}; src/config.rs reads it", file.path)));
     }
     complaints
 }
@@ -168,16 +104,12 @@ pub(crate) fn layers_hold(files: &[Source]) -> Vec<String> {
     for file in files {
         let Some(own) = file.module() else { continue };
         let Some(level) = layer(own) else {
-            complaints.push(format!(
-                "{}: the module `{own}` is in no layer of tests/tidy.rs",
-                file.path
-            ));
+            complaints.push(format!("{}: the module `{own}` is in no layer of tests/tidy.rs", file.path));
             continue;
         };
         for (at, name) in file.root_names(|name| layer(name).is_some()) {
             let used = facade.get(name).copied().unwrap_or(name);
-            let allowed = layer(used)
-                .is_some_and(|other| other < level || other == level && LAYERS[level].mutual);
+            let allowed = layer(used).is_some_and(|other| other < level || other == level && LAYERS[level].mutual);
             if used != own && !allowed {
                 complaints.push(file.complaint(at, &format!("`{own}` may not use `{used}`")));
             }
@@ -189,14 +121,8 @@ pub(crate) fn layers_hold(files: &[Source]) -> Vec<String> {
 pub(crate) fn unsafe_where_listed(files: &[Source], list: &[(&str, &str)]) -> Vec<String> {
     let under = |file: &Source, place: &str| Path::new(&file.path).starts_with(place);
     let mut complaints = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| !list.iter().any(|(place, _)| under(file, place)))
-    {
-        complaints.extend(file.refuse(
-            &["unsafe"],
-            "stands in a file that tests/tidy.rs does not list",
-        ));
+    for file in files.iter().filter(|file| !list.iter().any(|(place, _)| under(file, place))) {
+        complaints.extend(file.refuse(&["unsafe"], "stands in a file that tests/tidy.rs does not list"));
     }
     for (place, _) in list {
         let mut there = files.iter().filter(|file| under(file, place)).peekable();
@@ -222,8 +148,5 @@ pub(crate) fn runs(path: &str, text: &str, mode: u32) -> Vec<String> {
 /// The crates of `cargo tree --prefix none`, which repeats the shared ones.
 pub(crate) fn crates(tree: &str) -> BTreeSet<String> {
     let name = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    tree.lines()
-        .filter(|line| !line.is_empty())
-        .map(name)
-        .collect()
+    tree.lines().filter(|line| !line.is_empty()).map(name).collect()
 }

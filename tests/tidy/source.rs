@@ -14,17 +14,11 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let (code, strings) = blank(text);
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-            strings,
-        }
+        Source { path: path.to_owned(), text: text.to_owned(), code, strings }
     }
 
     pub(crate) fn is_library(&self) -> bool {
-        self.path.starts_with("numa/src/")
-            || (self.path.starts_with("src/") && !self.path.starts_with("src/bin/"))
+        self.path.starts_with("numa/src/") || (self.path.starts_with("src/") && !self.path.starts_with("src/bin/"))
     }
 
     /// Where `word` stands in the code, other than as part of a longer word.
@@ -39,21 +33,13 @@ impl Source {
     }
 
     pub(crate) fn complaint(&self, at: usize, what: &str) -> String {
-        format!(
-            "{}:{}: {what}",
-            self.path,
-            self.code[..at].matches('\n').count() + 1
-        )
+        format!("{}:{}: {what}", self.path, self.code[..at].matches('\n').count() + 1)
     }
 
     /// A complaint for each place where one of `words` stands in the code.
     pub(crate) fn refuse(&self, words: &[&str], why: &str) -> Vec<String> {
-        let places = words
-            .iter()
-            .flat_map(|word| self.places(word).into_iter().map(move |at| (at, word)));
-        places
-            .map(|(at, word)| self.complaint(at, &format!("`{word}` {why}")))
-            .collect()
+        let places = words.iter().flat_map(|word| self.places(word).into_iter().map(move |at| (at, word)));
+        places.map(|(at, word)| self.complaint(at, &format!("`{word}` {why}"))).collect()
     }
 
     /// The library's module that this file belongs to.
@@ -69,24 +55,12 @@ impl Source {
         let after = |prefix: &str| -> Vec<(usize, &str)> {
             let places = self.places(prefix).into_iter();
             places
-                .flat_map(|at| {
-                    heads(&self.code[at + prefix.len()..])
-                        .into_iter()
-                        .map(move |head| (at, head))
-                })
+                .flat_map(|at| heads(&self.code[at + prefix.len()..]).into_iter().map(move |head| (at, head)))
                 .collect()
         };
         let mut names = after("crate::");
-        names.extend(
-            after(&"super::".repeat(depth))
-                .into_iter()
-                .filter(|(_, name)| is_module(name)),
-        );
-        names.extend(
-            self.places("heist_numa")
-                .into_iter()
-                .map(|at| (at, "heist_numa")),
-        );
+        names.extend(after(&"super::".repeat(depth)).into_iter().filter(|(_, name)| is_module(name)));
+        names.extend(self.places("heist_numa").into_iter().map(|at| (at, "heist_numa")));
         names
     }
 }
@@ -106,12 +80,7 @@ fn blank(text: &str) -> (String, Vec<String>) {
             block_comment(rest)
         } else if c == '"' {
             let length = string(&code, rest);
-            strings.push(
-                rest[1..length]
-                    .trim_end_matches('#')
-                    .trim_end_matches('"')
-                    .to_owned(),
-            );
+            strings.push(rest[1..length].trim_end_matches('#').trim_end_matches('"').to_owned());
             length
         } else if c == '\'' && (rest[1..].starts_with('\\') || rest.chars().nth(2) == Some('\'')) {
             up_to(rest, '\'')
@@ -150,18 +119,12 @@ fn block_comment(text: &str) -> usize {
 /// The length of the string that `text` opens with, its closing hashes included; `before` says whether it is raw.
 fn string(before: &str, text: &str) -> usize {
     let prefix = before.trim_end_matches('#');
-    let raw = |word: &&str| {
-        prefix
-            .strip_suffix(*word)
-            .is_some_and(|rest| !rest.ends_with(is_word))
-    };
+    let raw = |word: &&str| prefix.strip_suffix(*word).is_some_and(|rest| !rest.ends_with(is_word));
     if !["r", "br", "cr"].iter().any(raw) {
         return up_to(text, '"');
     }
     let close = format!("\"{}", &before[prefix.len()..]);
-    text[1..]
-        .find(&close)
-        .map_or(text.len(), |at| 1 + at + close.len())
+    text[1..].find(&close).map_or(text.len(), |at| 1 + at + close.len())
 }
 
 /// The length of the literal that `text` opens with, up to an `end` with no backslash before it.
@@ -181,11 +144,7 @@ fn up_to(text: &str, end: char) -> usize {
 pub(crate) fn heads(path: &str) -> Vec<&str> {
     let Some(group) = path.strip_prefix('{') else {
         let word = &path[..path.find(|c| !is_word(c)).unwrap_or(path.len())];
-        return if word.is_empty() {
-            Vec::new()
-        } else {
-            vec![word]
-        };
+        return if word.is_empty() { Vec::new() } else { vec![word] };
     };
     let (mut depth, mut start, mut found) = (1, 0, Vec::new());
     for (at, c) in group.char_indices() {
@@ -207,12 +166,8 @@ pub(crate) fn heads(path: &str) -> Vec<&str> {
 
 #[test]
 fn comments_and_literals_are_no_code() {
-    let (code, strings) =
-        blank("a /* b /* c */\n d */ 'e' 'f: \"g \\\" h\" br##\"i \"# j\"## '\\'' k // l\nm");
-    assert_eq!(
-        code.split_whitespace().collect::<Vec<_>>(),
-        ["a", "'f:", "br##", "k", "m"]
-    );
+    let (code, strings) = blank("a /* b /* c */\n d */ 'e' 'f: \"g \\\" h\" br##\"i \"# j\"## '\\'' k // l\nm");
+    assert_eq!(code.split_whitespace().collect::<Vec<_>>(), ["a", "'f:", "br##", "k", "m"]);
     assert_eq!(code.matches('\n').count(), 2);
     assert_eq!(strings, ["g \\\" h", "i \"# j"]);
 }

@@ -8,7 +8,7 @@ use crate::fail::Fail;
 
 /// heist: a work-stealing executor with live futures
 #[derive(Debug, Parser)]
-#[command(name = "heist", version)]
+#[command(name = "heist", version, arg_required_else_help = false)]
 pub(crate) struct Command {
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -18,7 +18,7 @@ pub(crate) struct Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run a real workload on the executor and report what it cost
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Run(Workload),
 }
 
@@ -31,9 +31,7 @@ pub(crate) enum Workload {
 
 /// Arguments of `heist run cholesky`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code: 0 solved; 1 the residual is above its bound (with --check); 2 bad input."
-)]
+#[command(after_help = "Exit code: 0 solved; 1 the residual is above its bound (with --check); 2 bad input.")]
 pub(crate) struct Cholesky {
     /// Matrix Market file (coordinate or array; real, integer or pattern; general or symmetric; plain or gzip).
     /// Square: symmetric positive definite. More rows than columns: least squares
@@ -79,9 +77,7 @@ impl Cholesky {
             (0, _, _) => Err(Fail::new("--size 0: a matrix needs at least one row")),
             (_, Some(0), _) => Err(Fail::new("--tile 0: a tile needs at least one row")),
             (_, _, Some(0)) => Err(Fail::new("--workers 0: a run needs at least one worker")),
-            (_, _, Some(w)) if w > MAX_WORKERS => {
-                Err(Fail::new(format!("--workers {w}: at most {MAX_WORKERS}")))
-            }
+            (_, _, Some(w)) if w > MAX_WORKERS => Err(Fail::new(format!("--workers {w}: at most {MAX_WORKERS}"))),
             _ => Ok(()),
         }
     }
@@ -107,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_complete_line_is_understood() {
-        let args = parse("heist run cholesky a.mtx --rhs b.mtx --tile 96 --workers 2 --check --json --output x.mtx").unwrap();
+        let args =
+            parse("heist run cholesky a.mtx --rhs b.mtx --tile 96 --workers 2 --check --json --output x.mtx").unwrap();
         assert_eq!(args.file, Some(PathBuf::from("a.mtx")));
         assert_eq!(args.rhs, Some(PathBuf::from("b.mtx")));
         assert_eq!((args.tile, args.workers), (Some(96), Some(2)));
@@ -120,10 +117,7 @@ mod tests {
     fn a_file_and_a_size_exclude_each_other() {
         let error = parse("heist run cholesky a.mtx --size 10").unwrap_err();
         let line = one_line(&error);
-        assert_eq!(
-            line,
-            "the argument '[FILE]' cannot be used with '--size <N>'"
-        );
+        assert_eq!(line, "the argument '[FILE]' cannot be used with '--size <N>'");
     }
 
     #[test]
@@ -137,12 +131,7 @@ mod tests {
             let refusal = parse(line).unwrap().validate().unwrap_err().to_string();
             assert!(refusal.starts_with(start), "{refusal}");
         }
-        assert!(
-            parse("heist run cholesky --workers 4096")
-                .unwrap()
-                .validate()
-                .is_ok()
-        );
+        assert!(parse("heist run cholesky --workers 4096").unwrap().validate().is_ok());
         assert!(parse("heist run cholesky --tile -3").is_err());
     }
 }

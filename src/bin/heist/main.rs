@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(error) if error.use_stderr() => return stop(BAD_INPUT, &args::one_line(&error)),
-        Err(help) => return help_or_version(&help.to_string()),
+        Err(help) => return help_or_version(&format!("{}\n", help.to_string().trim_end())),
     };
     let Verb::Run(Workload::Cholesky(args)) = command.verb;
     match cholesky::run(&args) {

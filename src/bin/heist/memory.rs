@@ -18,9 +18,7 @@ impl Allowed {
     }
 
     fn read(root: &Path) -> Allowed {
-        let available = fs::read_to_string(root.join("proc/meminfo"))
-            .ok()
-            .and_then(|text| available_in(&text));
+        let available = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| available_in(&text));
         let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
         let limits = groups
             .lines()
@@ -30,10 +28,15 @@ impl Allowed {
         Allowed { bytes }
     }
 
+    /// What one data structure may take.
+    pub(crate) fn half(self) -> u64 {
+        self.bytes / 2
+    }
+
     /// Refuses a matrix whose dense form passes half of the allowed memory.
     pub(crate) fn check_dense(self, rows: usize, cols: usize) -> Result<(), Fail> {
-        let needed = rows as u128 * cols as u128 * 8;
-        let half = self.bytes / 2;
+        let needed = (rows as u128 * cols as u128).saturating_mul(8);
+        let half = self.half();
         if needed <= u128::from(half) {
             return Ok(());
         }
@@ -69,9 +72,7 @@ pub(crate) fn size(bytes: u128) -> String {
 }
 
 fn available_in(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -117,10 +118,7 @@ mod tests {
     #[test]
     fn the_least_limit_of_a_version_2_group_and_its_parents_counts() {
         let root = root(&[
-            (
-                "proc/meminfo",
-                "MemTotal: 9000 kB\nMemAvailable:    8000 kB\n",
-            ),
+            ("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    8000 kB\n"),
             ("proc/self/cgroup", "0::/job/step\n"),
             ("sys/fs/cgroup/job/step/memory.max", "max\n"),
             ("sys/fs/cgroup/job/memory.max", "1048576\n"),
@@ -132,10 +130,7 @@ mod tests {
     fn a_version_1_limit_seen_from_inside_the_container_counts() {
         let root = root(&[
             ("proc/meminfo", "MemAvailable: 8000 kB\n"),
-            (
-                "proc/self/cgroup",
-                "9:cpu,cpuacct:/\n4:memory:/docker/abc\n0::/\n",
-            ),
+            ("proc/self/cgroup", "9:cpu,cpuacct:/\n4:memory:/docker/abc\n0::/\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "4096000\n"),
         ]);
         assert_eq!(Allowed::read(root.path()).bytes, 4_096_000);
@@ -152,10 +147,7 @@ mod tests {
         let allowed = Allowed::from(2 * 8 * 100 * 100);
         assert!(allowed.check_dense(100, 100).is_ok());
         let refused = allowed.check_dense(100, 101).unwrap_err().to_string();
-        assert!(
-            refused.starts_with("a 100 × 101 matrix takes 78.9 KiB"),
-            "{refused}"
-        );
+        assert!(refused.starts_with("a 100 × 101 matrix takes 78.9 KiB"), "{refused}");
         assert!(allowed.check_dense(usize::MAX, usize::MAX).is_err());
     }
 }

@@ -12,10 +12,7 @@ use crate::fail::Fail;
 /// Prints to stdout; a reader that has gone away is no error.
 pub(crate) fn print(text: &str) -> Result<(), Fail> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Fail::new(format!("cannot write to stdout: {error}")))
         }
@@ -52,18 +49,12 @@ impl Target {
     }
 
     /// Writes to a temporary file beside the target, then renames it.
-    pub(crate) fn write(
-        &self,
-        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Fail> {
+    pub(crate) fn write(&self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Fail> {
         let mut file = self.beside()?;
         let mut buffer = io::BufWriter::new(file.as_file_mut());
-        fill(&mut buffer)
-            .and_then(|()| buffer.flush())
-            .map_err(|error| unwritable(&self.path, &error))?;
+        fill(&mut buffer).and_then(|()| buffer.flush()).map_err(|error| unwritable(&self.path, &error))?;
         drop(buffer);
-        file.persist(&self.path)
-            .map_err(|error| unwritable(&self.path, &error.error))?;
+        file.persist(&self.path).map_err(|error| unwritable(&self.path, &error.error))?;
         Ok(())
     }
 
@@ -77,10 +68,8 @@ impl Target {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Fail {
-    let reason = error
-        .get_ref()
-        .and_then(|inner| inner.source())
-        .map_or_else(|| error.to_string(), ToString::to_string);
+    let reason =
+        error.get_ref().and_then(|inner| inner.source()).map_or_else(|| error.to_string(), ToString::to_string);
     Fail::new(format!("cannot write {}: {reason}", path.display()))
 }
 
@@ -89,10 +78,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -126,10 +112,7 @@ mod tests {
         let (real, link) = (folder.path().join("real"), folder.path().join("link"));
         fs::write(&real, "old").unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        Target::probe(&link)
-            .unwrap()
-            .write(|to| to.write_all(b"new"))
-            .unwrap();
+        Target::probe(&link).unwrap().write(|to| to.write_all(b"new")).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&real).unwrap(), b"new");
     }

@@ -18,9 +18,7 @@ impl Progress {
     pub(crate) fn new(wanted: bool, tasks: u64) -> Progress {
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(tasks);
-            if let Ok(style) =
-                ProgressStyle::with_template("{bar:32} {pos}/{len} tasks, {per_sec}, {eta} left")
-            {
+            if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} tasks, {eta} left") {
                 bar.set_style(style);
             }
             bar
@@ -29,11 +27,7 @@ impl Progress {
     }
 
     /// Returns when `wait` says that all is done; it is given the time it may take, if there is a bar to move.
-    pub(crate) fn follow(
-        self,
-        wait: impl Fn(Option<Duration>) -> bool,
-        finished_tasks: impl Fn() -> u64,
-    ) {
+    pub(crate) fn follow(self, wait: impl Fn(Option<Duration>) -> bool, finished_tasks: impl Fn() -> u64) {
         let Some(bar) = self.bar else {
             wait(None);
             return;

@@ -4,9 +4,6 @@
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU64, Ordering, fence};
 
-#[cfg(all(test, heist_loom))]
-mod models;
-
 const PARKED: u64 = 1 << 32;
 const WORD: usize = 64;
 

@@ -23,11 +23,7 @@ pub(crate) struct NotPositiveDefinite {
 
 impl fmt::Display for NotPositiveDefinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not positive definite: pivot {} is not a positive number",
-            self.pivot + 1
-        )
+        write!(f, "not positive definite: pivot {} is not a positive number", self.pivot + 1)
     }
 }
 
@@ -41,23 +37,32 @@ pub(crate) fn factor_tasks(count: u64) -> u64 {
 
 /// Submits the factorisation. `states` holds the future of each tile, in the order of [`place`]: on entry the
 /// one that brings the tile, on return the one after which it is part of L.
-///
-/// Column after column, and within a column the next diagonal tile first: the chain potrf, trsm, syrk that
-/// bounds the whole run is thus always ahead of the updates it does not need.
 pub(crate) fn factor(executor: &Executor, run: &Arc<Run>, states: &mut [TaskFuture<Step>]) {
     let count = run.tiles.count();
-    for k in 0..count {
-        states[place(k, k)] = potrf(executor, run, states, k);
-        for i in k + 1..count {
-            states[place(i, k)] = trsm(executor, run, states, i, k);
-        }
-        for j in k + 1..count {
+    let ahead = executor.workers().max(2);
+    for j in 0..count {
+        for k in updates(j, ahead) {
             states[place(j, j)] = syrk(executor, run, states, j, k);
-            for i in j + 1..count {
+        }
+        states[place(j, j)] = potrf(executor, run, states, j);
+        for i in j + 1..count {
+            for k in updates(j, ahead) {
                 states[place(i, j)] = gemm(executor, run, states, i, j, k);
             }
+            states[place(i, j)] = trsm(executor, run, states, i, j);
         }
     }
+}
+
+/// The columns with which a tile of column `j` is updated, in the order in which that is done.
+///
+/// The column `ahead` places before `j` comes first. It is final only when all before it are, so when it is,
+/// the updates with those follow in one go, by one worker and with the tile in its cache; only the last
+/// updates come one by one. Columns further on than `ahead` stay untouched meanwhile. Against plain
+/// ascending order this took 3 % off n = 4096 on two workers.
+fn updates(j: usize, ahead: usize) -> impl Iterator<Item = usize> {
+    let first = j.saturating_sub(ahead);
+    (first..j.min(first + 1)).chain(0..first).chain(first + 1..j)
 }
 
 type States = [TaskFuture<Step>];
@@ -68,20 +73,12 @@ fn potrf(executor: &Executor, run: &Arc<Run>, states: &States, k: usize) -> Task
         let (step, factored) = run.step([own], |tiles| kernels::potrf(tiles.write(k, k).as_mut()));
         match factored {
             Ok(()) => Ok(step),
-            Err(i) => Err(NotPositiveDefinite {
-                pivot: run.tiles.rows(k).start + i,
-            }),
+            Err(i) => Err(NotPositiveDefinite { pivot: run.tiles.rows(k).start + i }),
         }
     })
 }
 
-fn trsm(
-    executor: &Executor,
-    run: &Arc<Run>,
-    states: &States,
-    i: usize,
-    k: usize,
-) -> TaskFuture<Step> {
+fn trsm(executor: &Executor, run: &Arc<Run>, states: &States, i: usize, k: usize) -> TaskFuture<Step> {
     let run = Arc::clone(run);
     let inputs = (&states[place(i, k)], &states[place(k, k)]);
     executor.submit_after(inputs, move |(own, l): (&Step, &Step)| {
@@ -92,13 +89,7 @@ fn trsm(
     })
 }
 
-fn syrk(
-    executor: &Executor,
-    run: &Arc<Run>,
-    states: &States,
-    j: usize,
-    k: usize,
-) -> TaskFuture<Step> {
+fn syrk(executor: &Executor, run: &Arc<Run>, states: &States, j: usize, k: usize) -> TaskFuture<Step> {
     let run = Arc::clone(run);
     let inputs = (&states[place(j, j)], &states[place(j, k)]);
     executor.submit_after(inputs, move |(own, a): (&Step, &Step)| {
@@ -109,20 +100,9 @@ fn syrk(
     })
 }
 
-fn gemm(
-    executor: &Executor,
-    run: &Arc<Run>,
-    states: &States,
-    i: usize,
-    j: usize,
-    k: usize,
-) -> TaskFuture<Step> {
+fn gemm(executor: &Executor, run: &Arc<Run>, states: &States, i: usize, j: usize, k: usize) -> TaskFuture<Step> {
     let run = Arc::clone(run);
-    let inputs = (
-        &states[place(i, j)],
-        &states[place(i, k)],
-        &states[place(j, k)],
-    );
+    let inputs = (&states[place(i, j)], &states[place(i, k)], &states[place(j, k)]);
     executor.submit_after(inputs, move |(own, a, b): (&Step, &Step, &Step)| {
         run.step([own, a, b], |tiles| {
             let (a, b) = (tiles.read(i, k), tiles.read(j, k));
@@ -130,4 +110,19 @@ fn gemm(
         })
         .0
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn updates_begin_with_the_column_that_is_final_last() {
+        let order = |j, ahead| updates(j, ahead).collect::<Vec<_>>();
+        assert!(order(0, 2).is_empty());
+        assert_eq!(order(1, 2), [0]);
+        assert_eq!(order(2, 2), [0, 1]);
+        assert_eq!(order(6, 2), [4, 0, 1, 2, 3, 5]);
+        assert_eq!(order(6, 9), [0, 1, 2, 3, 4, 5]);
+    }
 }

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use faer::Mat;
 use heist::prelude::*;
 
 use crate::args;
 use crate::fail::Fail;
+use crate::matrix::dense::Dense;
 use crate::memory::Allowed;
 use crate::output::{self, Target};
 use crate::progress::Progress;
@@ -46,20 +46,13 @@ pub(crate) fn run(args: &args::Cholesky) -> Result<Outcome, Fail> {
     let target = args.output.as_deref().map(Target::probe).transpose()?;
     let problem = Problem::load(args, Allowed::of_this_process())?;
     let executor = executor(args.workers)?;
-    if !args.json {
-        output::print(&report::preamble(&problem, executor.workers()))?;
-    }
     let progress = Progress::new(!args.json, problem.tasks());
     let (x, measured) = solve(&executor, &problem, progress)?;
-    let report = Report::new(&problem, &measured, problem.residual(&x));
+    let report = Report::new(&problem, executor.warnings(), &measured, problem.residual(&x));
     if let Some(target) = target {
         target.write(|to| write_solution(to, &x))?;
     }
-    output::print(&if args.json {
-        report.json()?
-    } else {
-        report.text()
-    })?;
+    output::print(&if args.json { report.json()? } else { report.text() })?;
     if args.check && !report.within_bound() {
         return Ok(Outcome::AboveBound(report.above_bound()));
     }
@@ -75,11 +68,7 @@ fn executor(workers: Option<usize>) -> Result<Executor, Fail> {
 }
 
 /// Runs the graph and returns x.
-fn solve(
-    executor: &Executor,
-    problem: &Problem,
-    progress: Progress,
-) -> Result<(Vec<f64>, Measured), Fail> {
+fn solve(executor: &Executor, problem: &Problem, progress: Progress) -> Result<(Vec<f64>, Measured), Fail> {
     let tiles = Tiles::empty(problem.size(), problem.tile);
     let run = Arc::new(Run::new(tiles, executor.workers()));
     let rhs = problem.square_rhs();
@@ -103,17 +92,11 @@ fn solve(
         },
         || executor.stats().executed - before.executed,
     );
-    let segments = executor
-        .gather_values(&x)
-        .map_err(|error| explain(problem, &error))?;
+    let segments = executor.gather_values(&x).map_err(|error| explain(problem, &error))?;
     let achieved = start.elapsed();
 
     let after = executor.stats();
-    let stolen = after
-        .per_worker
-        .iter()
-        .zip(&before.per_worker)
-        .map(|(a, b)| a.stolen - b.stolen);
+    let stolen = after.per_worker.iter().zip(&before.per_worker).map(|(a, b)| a.stolen - b.stolen);
     let measured = Measured {
         densify,
         achieved,
@@ -121,14 +104,7 @@ fn solve(
         tasks: after.executed - before.executed,
         workers: run.busy().into_iter().zip(stolen).collect(),
     };
-    Ok((
-        segments
-            .iter()
-            .flat_map(|segment| segment.values())
-            .copied()
-            .collect(),
-        measured,
-    ))
+    Ok((segments.iter().flat_map(|segment| segment.values()).copied().collect(), measured))
 }
 
 /// What is ready before the clock starts.
@@ -136,7 +112,7 @@ enum Prepared {
     /// The tiles of the matrix itself.
     Tiles(Vec<TaskFuture<Step>>),
     /// The dense matrix whose normal equations the graph will form.
-    Dense(Arc<Mat<f64>>),
+    Dense(Arc<Dense>),
 }
 
 impl Prepared {
@@ -144,9 +120,7 @@ impl Prepared {
         match problem.method {
             Method::Definite => {
                 let states = start::densify(executor, run, &problem.matrix);
-                executor
-                    .gather_values(&states)
-                    .map_err(|error| explain(problem, &error))?;
+                executor.gather_values(&states).map_err(|error| explain(problem, &error))?;
                 Ok(Prepared::Tiles(states))
             }
             Method::LeastSquares => Ok(Prepared::Dense(problem.matrix.dense())),
@@ -158,18 +132,14 @@ fn explain(problem: &Problem, error: &TaskError) -> Fail {
     let source = &problem.source;
     match (error.downcast_ref::<NotPositiveDefinite>(), problem.method) {
         (Some(pivot), Method::Definite) => Fail::new(format!("{source}: {pivot}")),
-        (Some(pivot), Method::LeastSquares) => Fail::new(format!(
-            "{source}: the columns depend on each other: AᵀA is {pivot}"
-        )),
+        (Some(pivot), Method::LeastSquares) => {
+            Fail::new(format!("{source}: AᵀA is {pivot}; are the columns linearly independent?"))
+        }
         (None, _) => Fail::new(format!("a task failed: {}", error.root())),
     }
 }
 
 fn write_solution(to: &mut dyn Write, x: &[f64]) -> io::Result<()> {
-    writeln!(
-        to,
-        "%%MatrixMarket matrix array real general\n{} 1",
-        x.len()
-    )?;
+    writeln!(to, "%%MatrixMarket matrix array real general\n{} 1", x.len())?;
     x.iter().try_for_each(|v| writeln!(to, "{v:e}"))
 }

@@ -13,8 +13,11 @@ use crate::matrix::generate::Generated;
 use crate::matrix::market;
 use crate::memory::Allowed;
 
-/// Above this many tasks a tile is too small for its matrix: the graph alone would take gigabytes.
+/// Above this many tasks a tile is too small for its matrix: submitting them would take longer than all the work.
 const MAX_TASKS: u64 = 4_000_000;
+
+/// What a waiting task takes at most.
+const TASK_BYTES: u64 = 512;
 
 /// The largest residual that counts as solved.
 pub(crate) const BOUND: f64 = 1e-10;
@@ -53,9 +56,8 @@ impl Problem {
         let (rhs, rhs_source) = match &args.rhs {
             Some(path) => {
                 let name = path.display();
-                let column = market::read(path, allowed)?
-                    .into_column()
-                    .map_err(|fail| Fail::new(format!("{name}: {fail}")))?;
+                let column =
+                    market::read(path, allowed)?.into_column().map_err(|fail| Fail::new(format!("{name}: {fail}")))?;
                 if column.len() != matrix.rows() {
                     return Err(Fail::new(format!(
                         "{name}: {} rows for a matrix with {}",
@@ -67,21 +69,11 @@ impl Problem {
             }
             None => {
                 let ones = vec![1.0; matrix.cols()];
-                (
-                    matrix.times(&ones),
-                    "A times a vector of ones (no --rhs)".to_owned(),
-                )
+                (matrix.times(&ones), "A times a vector of ones (no --rhs)".to_owned())
             }
         };
-        let tile = choose_tile(args.tile, matrix.cols())?;
-        Ok(Problem {
-            matrix: Arc::new(matrix),
-            method,
-            source,
-            rhs,
-            rhs_source,
-            tile,
-        })
+        let tile = choose_tile(args.tile, matrix.cols(), allowed)?;
+        Ok(Problem { matrix: Arc::new(matrix), method, source, rhs, rhs_source, tile })
     }
 
     /// Unknowns.
@@ -161,19 +153,18 @@ fn solve_tasks(tile_rows: u64) -> u64 {
     factor_tasks(tile_rows) + substitution_tasks(tile_rows)
 }
 
-fn choose_tile(wanted: Option<usize>, size: usize) -> Result<usize, Fail> {
+fn choose_tile(wanted: Option<usize>, size: usize, allowed: Allowed) -> Result<usize, Fail> {
     let Some(tile) = wanted else {
         return Ok(default_tile(size));
     };
     if tile > size {
-        return Err(Fail::new(format!(
-            "--tile {tile}: the matrix to factor has only {size} rows"
-        )));
+        return Err(Fail::new(format!("--tile {tile}: the matrix to factor has only {size} rows")));
     }
     let tasks = |tile: usize| solve_tasks(size.div_ceil(tile) as u64);
-    if tasks(tile) > MAX_TASKS {
+    let most = MAX_TASKS.min(allowed.half() / TASK_BYTES);
+    if tasks(tile) > most {
         return Err(Fail::new(format!(
-            "--tile {tile}: {} tasks for {size} rows, at most {MAX_TASKS}; the default would be {}",
+            "--tile {tile}: {} tasks for {size} rows, at most {most}; the default would be {}",
             tasks(tile),
             default_tile(size),
         )));
@@ -194,31 +185,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_tile_is_always_acceptable() {
+    fn the_default_tile_is_acceptable_wherever_the_matrix_is() {
         for size in [1, 2, 47, 48, 49, 712, 4096, 20_000, 65_536, 1_000_000] {
+            let allowed = Allowed::from((16 * size * size) as u64);
             let tile = default_tile(size);
-            assert_eq!(choose_tile(Some(tile), size).ok(), Some(tile), "{size}");
+            assert!(size < 100 || choose_tile(Some(tile), size, allowed).is_ok(), "{size}");
+            assert_eq!(choose_tile(None, size, allowed).ok(), Some(tile));
         }
         assert_eq!(default_tile(4096), 192);
     }
 
     #[test]
     fn an_absurd_tile_is_refused() {
-        let large = choose_tile(Some(11), 10).unwrap_err().to_string();
-        assert_eq!(large, "--tile 11: the matrix to factor has only 10 rows");
-        let small = choose_tile(Some(1), 4096).unwrap_err().to_string();
-        assert!(
-            small.starts_with("--tile 1: 11478417408 tasks for 4096 rows"),
-            "{small}"
-        );
+        let refusal =
+            |tile, size, bytes: u64| choose_tile(Some(tile), size, Allowed::from(bytes)).unwrap_err().to_string();
+        assert_eq!(refusal(11, 10, u64::MAX), "--tile 11: the matrix to factor has only 10 rows");
+        let small = refusal(1, 4096, u64::MAX);
+        assert!(small.starts_with("--tile 1: 11478417408 tasks for 4096 rows, at most 4000000"), "{small}");
+        let scarce = refusal(12, 3000, 1 << 30);
+        assert!(scarce.starts_with("--tile 12: 2698250 tasks for 3000 rows, at most 1048576"), "{scarce}");
     }
 
     #[test]
     fn a_wide_matrix_is_refused() {
-        use faer::Mat;
-        let wide = Matrix::Dense(Arc::new(Mat::zeros(2, 3)));
+        use crate::matrix::dense::Dense;
+        let wide = Matrix::Dense(Arc::new(Dense::zeros(2, 3)));
         assert!(method(&wide).is_err());
-        let tall = Matrix::Dense(Arc::new(Mat::zeros(3, 2)));
+        let tall = Matrix::Dense(Arc::new(Dense::zeros(3, 2)));
         assert_eq!(method(&tall).ok(), Some(Method::LeastSquares));
     }
 }

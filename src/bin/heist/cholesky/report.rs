@@ -1,4 +1,4 @@
-//! What a run says about itself: text before and after, or one JSON object.
+//! What a run says about itself: text, or one JSON object.
 
 use std::time::Duration;
 
@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::problem::{BOUND, Method, Problem};
 use crate::fail::Fail;
 use crate::memory;
+
+/// Up to this many workers are listed one by one in the text.
+const LISTED: usize = 16;
 
 /// Figures of the timed graph.
 pub(crate) struct Measured {
@@ -31,10 +34,13 @@ pub(crate) struct Report {
     rows: usize,
     columns: usize,
     densified_bytes: u128,
+    stored_entries: Option<usize>,
+    lower_triangle_bytes: u128,
     rhs: String,
     tile: usize,
     tile_rows: usize,
     workers: Vec<Worker>,
+    warnings: Vec<String>,
     densify_seconds: f64,
     seconds: f64,
     tasks: u64,
@@ -57,13 +63,9 @@ struct Worker {
 }
 
 impl Report {
-    pub(crate) fn new(problem: &Problem, measured: &Measured, residual: f64) -> Report {
+    pub(crate) fn new(problem: &Problem, warnings: &[String], measured: &Measured, residual: f64) -> Report {
         let seconds = measured.achieved.as_secs_f64();
-        let busy: f64 = measured
-            .workers
-            .iter()
-            .map(|(busy, _)| busy.as_secs_f64())
-            .sum();
+        let busy: f64 = measured.workers.iter().map(|(busy, _)| busy.as_secs_f64()).sum();
         let work_per_worker = busy / measured.workers.len() as f64;
         let critical_path = measured.critical_path.as_secs_f64();
         let (rows, columns) = (problem.matrix.rows(), problem.size());
@@ -74,17 +76,17 @@ impl Report {
             rows,
             columns,
             densified_bytes: dense_bytes(problem),
+            stored_entries: problem.matrix.stored(),
+            lower_triangle_bytes: columns as u128 * (columns + problem.tile) as u128 * 4,
             rhs: problem.rhs_source.clone(),
             tile: problem.tile,
             tile_rows: problem.tile_rows(),
             workers: measured
                 .workers
                 .iter()
-                .map(|(busy, steals)| Worker {
-                    busy: busy.as_secs_f64() / seconds,
-                    steals: *steals,
-                })
+                .map(|(busy, steals)| Worker { busy: busy.as_secs_f64() / seconds, steals: *steals })
                 .collect(),
+            warnings: warnings.to_vec(),
             densify_seconds: measured.densify.as_secs_f64(),
             seconds,
             tasks: measured.tasks,
@@ -107,42 +109,71 @@ impl Report {
 
     /// The refusal when the bound is enforced.
     pub(crate) fn above_bound(&self) -> String {
-        format!(
-            "the residual {:.3e} is above its bound {:.0e}",
-            self.residual, self.bound
-        )
+        format!("the residual {:.3e} is above its bound {:.0e}", self.residual, self.bound)
     }
 
     pub(crate) fn json(&self) -> Result<String, Fail> {
-        let object = serde_json::to_string(self)
-            .map_err(|error| Fail::new(format!("cannot write the report: {error}")))?;
+        let object =
+            serde_json::to_string(self).map_err(|error| Fail::new(format!("cannot write the report: {error}")))?;
         Ok(object + "\n")
     }
 
+    fn stored(&self) -> String {
+        self.stored_entries.map_or_else(String::new, |entries| format!(", {entries} entries stored"))
+    }
+
+    /// What the dense form takes.
+    fn densified(&self) -> String {
+        let tiles = format!(
+            "{0} × {0} tiles of {1} × {1}, the lower triangle takes {2}",
+            self.tile_rows,
+            self.tile,
+            memory::size(self.lower_triangle_bytes),
+        );
+        if self.rows == self.columns {
+            return tiles;
+        }
+        format!("{}; AᵀA in {tiles}", memory::size(self.densified_bytes))
+    }
+
+    /// The share of the time that each worker spent inside tasks.
+    fn busy(&self) -> String {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let shares = || self.workers.iter().map(|worker| worker.busy);
+        if self.workers.len() <= LISTED {
+            return shares().map(percent).collect::<Vec<_>>().join("  ");
+        }
+        let mean = shares().sum::<f64>() / self.workers.len() as f64;
+        let (least, most) = (shares().fold(f64::MAX, f64::min), shares().fold(0.0, f64::max));
+        format!("mean {}, least {}, most {}", percent(mean), percent(least), percent(most))
+    }
+
+    /// The tasks that workers took from each other.
+    fn steals(&self) -> String {
+        if self.workers.len() > LISTED {
+            return self.steals.to_string();
+        }
+        let each: Vec<_> = self.workers.iter().map(|worker| worker.steals.to_string()).collect();
+        format!("{} ({})", self.steals, each.join(" + "))
+    }
+
     pub(crate) fn text(&self) -> String {
-        let busy: Vec<String> = self
-            .workers
-            .iter()
-            .map(|w| format!("{:.1} %", w.busy * 100.0))
-            .collect();
-        let steals: Vec<String> = self.workers.iter().map(|w| w.steals.to_string()).collect();
         let verdict = if self.within_bound { "within" } else { "ABOVE" };
         let mut text = String::new();
         let mut line = |name: &str, value: String| add_line(&mut text, name, &value);
+        line("matrix", format!("{}: {} × {}{}", self.matrix, self.rows, self.columns, self.stored()));
+        line("densified", self.densified());
+        line("right side", self.rhs.clone());
+        line("method", self.method.to_owned());
+        line("workers", self.workers.len().to_string());
+        for warning in &self.warnings {
+            line("warning", warning.clone());
+        }
         line("densify", milliseconds(self.densify_seconds));
         line("solve", milliseconds(self.seconds));
-        line(
-            "tasks",
-            format!(
-                "{}, {:.0} tasks/s, {:.1} GFLOP/s",
-                self.tasks, self.tasks_per_second, self.gflops
-            ),
-        );
-        line("busy", busy.join("  "));
-        line(
-            "steals",
-            format!("{} ({})", self.steals, steals.join(" + ")),
-        );
+        line("tasks", format!("{}, {:.0} tasks/s, {:.1} GFLOP/s", self.tasks, self.tasks_per_second, self.gflops));
+        line("busy", self.busy());
+        line("steals", self.steals());
         line("critical path", milliseconds(self.critical_path_seconds));
         line(
             "achieved",
@@ -155,48 +186,10 @@ impl Report {
         );
         line(
             "residual",
-            format!(
-                "{} = {:.3e}, {verdict} the bound {:.0e}",
-                self.residual_of, self.residual, self.bound
-            ),
+            format!("{} = {:.3e}, {verdict} the bound {:.0e}", self.residual_of, self.residual, self.bound),
         );
         text
     }
-}
-
-/// What is about to be done.
-pub(crate) fn preamble(problem: &Problem, workers: usize) -> String {
-    let (rows, columns) = (problem.matrix.rows(), problem.size());
-    let stored = match problem.matrix.stored() {
-        Some(entries) => format!(", {entries} entries stored"),
-        None => String::new(),
-    };
-    let tiles = format!(
-        "{0} × {0} tiles of {1} × {1}, the lower triangle takes {2}",
-        problem.tile_rows(),
-        problem.tile,
-        memory::size(columns as u128 * (columns + problem.tile) as u128 * 4),
-    );
-    let densified = match problem.method {
-        Method::Definite => format!("densified: {tiles}"),
-        Method::LeastSquares => {
-            format!(
-                "densified ({}); AᵀA in {tiles}",
-                memory::size(dense_bytes(problem))
-            )
-        }
-    };
-    let mut text = String::new();
-    add_line(
-        &mut text,
-        "matrix",
-        &format!("{}: {rows} × {columns}{stored}", problem.source),
-    );
-    add_line(&mut text, "", &densified);
-    add_line(&mut text, "right side", &problem.rhs_source);
-    add_line(&mut text, "method", method(problem.method));
-    add_line(&mut text, "workers", &workers.to_string());
-    text
 }
 
 fn add_line(text: &mut String, name: &str, value: &str) {

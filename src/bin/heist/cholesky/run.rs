@@ -38,11 +38,7 @@ impl Run {
         inputs: impl IntoIterator<Item = &'a Step>,
         work: impl FnOnce(&Tiles) -> T,
     ) -> (Step, T) {
-        let before = inputs
-            .into_iter()
-            .map(|step| step.chain)
-            .max()
-            .unwrap_or_default();
+        let before = inputs.into_iter().map(|step| step.chain).max().unwrap_or_default();
         let start = Instant::now();
         let value = work(&self.tiles);
         let taken = start.elapsed();
@@ -51,19 +47,11 @@ impl Run {
             let nanoseconds = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
             busy.fetch_add(nanoseconds, Ordering::Relaxed);
         }
-        (
-            Step {
-                chain: before + taken,
-            },
-            value,
-        )
+        (Step { chain: before + taken }, value)
     }
 
     /// For each worker, the time inside tasks so far.
     pub(crate) fn busy(&self) -> Vec<Duration> {
-        self.busy
-            .iter()
-            .map(|busy| Duration::from_nanos(busy.load(Ordering::Relaxed)))
-            .collect()
+        self.busy.iter().map(|busy| Duration::from_nanos(busy.load(Ordering::Relaxed))).collect()
     }
 }

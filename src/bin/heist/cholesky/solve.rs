@@ -56,13 +56,8 @@ pub(crate) fn substitute(
     states: &[TaskFuture<Step>],
     b: &[f64],
 ) -> Vec<TaskFuture<Segment>> {
-    let segment = |i| Segment {
-        values: b[run.tiles.rows(i)].to_vec(),
-        step: Step::default(),
-    };
-    let mut x: Vec<_> = (0..run.tiles.count())
-        .map(|i| executor.scatter(segment(i)))
-        .collect();
+    let segment = |i| Segment { values: b[run.tiles.rows(i)].to_vec(), step: Step::default() };
+    let mut x: Vec<_> = (0..run.tiles.count()).map(|i| executor.scatter(segment(i))).collect();
     for k in 0..x.len() {
         x[k] = forward_pivot(executor, run, &x[k], &states[place(k, k)], k);
         for i in k + 1..x.len() {
@@ -89,11 +84,7 @@ fn forward_pivot(
     executor.submit_after((own, l), move |(own, l): (&Segment, &Step)| {
         own.next(&run, [l], |tiles, y| {
             let y = ColMut::from_slice_mut(y).as_mat_mut();
-            triangular_solve::solve_lower_triangular_in_place(
-                tiles.read(k, k).as_ref(),
-                y,
-                Par::Seq,
-            );
+            triangular_solve::solve_lower_triangular_in_place(tiles.read(k, k).as_ref(), y, Par::Seq);
         })
     })
 }
@@ -106,31 +97,19 @@ fn forward_update(
     (i, k): (usize, usize),
 ) -> TaskFuture<Segment> {
     let run = Arc::clone(run);
-    executor.submit_after(
-        (own, pivot, l),
-        move |(own, pivot, l): (&Segment, &Segment, &Step)| {
-            own.next(&run, [&pivot.step, l], |tiles, y| {
-                subtract_product(tiles.read(i, k).as_ref(), &pivot.values, y);
-            })
-        },
-    )
+    executor.submit_after((own, pivot, l), move |(own, pivot, l): (&Segment, &Segment, &Step)| {
+        own.next(&run, [&pivot.step, l], |tiles, y| {
+            subtract_product(tiles.read(i, k).as_ref(), &pivot.values, y);
+        })
+    })
 }
 
-fn backward_pivot(
-    executor: &Executor,
-    run: &Arc<Run>,
-    own: &TaskFuture<Segment>,
-    k: usize,
-) -> TaskFuture<Segment> {
+fn backward_pivot(executor: &Executor, run: &Arc<Run>, own: &TaskFuture<Segment>, k: usize) -> TaskFuture<Segment> {
     let run = Arc::clone(run);
     executor.submit_after(own, move |own: &Segment| {
         own.next(&run, [], |tiles, x| {
             let x = ColMut::from_slice_mut(x).as_mat_mut();
-            triangular_solve::solve_upper_triangular_in_place(
-                tiles.read(k, k).transpose(),
-                x,
-                Par::Seq,
-            );
+            triangular_solve::solve_upper_triangular_in_place(tiles.read(k, k).transpose(), x, Par::Seq);
         })
     })
 }

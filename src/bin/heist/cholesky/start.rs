@@ -9,13 +9,10 @@ use heist::prelude::*;
 use super::run::{Run, Step};
 use super::tiles::Tiles;
 use crate::matrix::Matrix;
+use crate::matrix::dense::Dense;
 
 /// The tiles of a symmetric matrix, densified where they will be used.
-pub(crate) fn densify(
-    executor: &Executor,
-    run: &Arc<Run>,
-    matrix: &Arc<Matrix>,
-) -> Vec<TaskFuture<Step>> {
+pub(crate) fn densify(executor: &Executor, run: &Arc<Run>, matrix: &Arc<Matrix>) -> Vec<TaskFuture<Step>> {
     let (run, matrix) = (Arc::clone(run), Arc::clone(matrix));
     let places = lower(&run.tiles);
     executor.map(places, move |(i, j)| {
@@ -27,29 +24,18 @@ pub(crate) fn densify(
 }
 
 /// The tiles of AᵀA from the dense A.
-pub(crate) fn normal_equations(
-    executor: &Executor,
-    run: &Arc<Run>,
-    dense: &Arc<Mat<f64>>,
-) -> Vec<TaskFuture<Step>> {
+pub(crate) fn normal_equations(executor: &Executor, run: &Arc<Run>, dense: &Arc<Dense>) -> Vec<TaskFuture<Step>> {
     let (run, dense) = (Arc::clone(run), Arc::clone(dense));
     let places = lower(&run.tiles);
-    executor.map(places, move |(i, j)| {
-        run.step([], |tiles| *tiles.write(i, j) = gram(tiles, &dense, i, j))
-            .0
-    })
+    executor.map(places, move |(i, j)| run.step([], |tiles| *tiles.write(i, j) = gram(tiles, &dense, i, j)).0)
 }
 
 /// Tile `(i, j)` of AᵀA; of a tile on the diagonal only the lower triangle.
-fn gram(tiles: &Tiles, dense: &Mat<f64>, i: usize, j: usize) -> Mat<f64> {
+fn gram(tiles: &Tiles, dense: &Dense, i: usize, j: usize) -> Mat<f64> {
     let (rows, cols) = (tiles.rows(i), tiles.rows(j));
-    let left = dense.subcols(rows.start, rows.len()).transpose();
-    let right = dense.subcols(cols.start, cols.len());
-    let structure = if i == j {
-        BlockStructure::TriangularLower
-    } else {
-        BlockStructure::Rectangular
-    };
+    let left = dense.view().subcols(rows.start, rows.len()).transpose();
+    let right = dense.view().subcols(cols.start, cols.len());
+    let structure = if i == j { BlockStructure::TriangularLower } else { BlockStructure::Rectangular };
     let mut product = Mat::zeros(rows.len(), cols.len());
     triangular::matmul(
         &mut product,
@@ -67,7 +53,5 @@ fn gram(tiles: &Tiles, dense: &Mat<f64>, i: usize, j: usize) -> Mat<f64> {
 
 /// The places of the lower triangle in the order in which tiles are kept.
 fn lower(tiles: &Tiles) -> Vec<(usize, usize)> {
-    (0..tiles.count())
-        .flat_map(|i| (0..=i).map(move |j| (i, j)))
-        .collect()
+    (0..tiles.count()).flat_map(|i| (0..=i).map(move |j| (i, j))).collect()
 }

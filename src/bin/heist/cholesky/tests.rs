@@ -1,4 +1,4 @@
-//! The graph against the plain loops: the same kernels in the same order on every tile give the same bits.
+//! The graph against the plain loops, and whole solves against what they must give.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,16 @@ use crate::matrix::Matrix;
 
 fn problem(line: &str) -> Problem {
     let line = format!("heist run cholesky {line}");
-    let Verb::Run(Workload::Cholesky(args)) =
-        Command::try_parse_from(line.split(' ')).unwrap().verb;
+    let Verb::Run(Workload::Cholesky(args)) = Command::try_parse_from(line.split(' ')).unwrap().verb;
     Problem::load(&args, Allowed::from(1 << 30)).unwrap()
 }
 
 fn matrix_of(size: usize, entry: impl Fn(usize, usize) -> f64) -> Problem {
-    let matrix = Matrix::Dense(Arc::new(Mat::from_fn(size, size, entry)));
+    let mut dense = Dense::zeros(size, size);
+    for (i, j) in (0..size).flat_map(|i| (0..size).map(move |j| (i, j))) {
+        *dense.at_mut(i, j) = entry(i, j);
+    }
+    let matrix = Matrix::Dense(Arc::new(dense));
     let rhs = matrix.times(&vec![1.0; size]);
     Problem {
         matrix: Arc::new(matrix),
@@ -36,25 +39,30 @@ fn solve_with(problem: &Problem, workers: usize) -> Result<(Vec<f64>, Measured),
 #[test]
 fn the_graph_computes_what_the_loops_compute() {
     for (size, tile) in [(1, 1), (48, 48), (100, 32), (96, 16), (131, 17)] {
-        let problem = problem(&format!("--size {size} --tile {tile}"));
-        let executor = executor(Some(2)).unwrap();
-        let [by_graph, by_loops] = [0, 1].map(|_| Arc::new(Run::new(Tiles::empty(size, tile), 2)));
-        let mut states = start::densify(&executor, &by_graph, &problem.matrix);
-        graph::factor(&executor, &by_graph, &mut states);
-        executor.gather_values(&states).unwrap();
-        let copied = start::densify(&executor, &by_loops, &problem.matrix);
-        executor.gather_values(&copied).unwrap();
-        assert_eq!(sequential::factor(&by_loops.tiles), Ok(()));
-        for i in 0..by_loops.tiles.count() {
-            for j in 0..=i {
-                assert_eq!(
-                    *by_graph.tiles.read(i, j),
-                    *by_loops.tiles.read(i, j),
-                    "tile ({i}, {j})"
-                );
+        for workers in [1, 2, 5] {
+            let problem = problem(&format!("--size {size} --tile {tile}"));
+            let executor = executor(Some(workers)).unwrap();
+            let [by_graph, by_loops] = [0, 1].map(|_| Arc::new(Run::new(Tiles::empty(size, tile), workers)));
+            let mut states = start::densify(&executor, &by_graph, &problem.matrix);
+            graph::factor(&executor, &by_graph, &mut states);
+            executor.gather_values(&states).unwrap();
+            let copied = start::densify(&executor, &by_loops, &problem.matrix);
+            executor.gather_values(&copied).unwrap();
+            assert_eq!(sequential::factor(&by_loops.tiles), Ok(()));
+            for (i, j) in (0..by_loops.tiles.count()).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+                let (graph, loops) = (by_graph.tiles.read(i, j), by_loops.tiles.read(i, j));
+                let apart = (&*graph - &*loops).norm_max();
+                assert!(apart < 1e-13, "tile ({i}, {j}) of {size} by {tile}: {apart}");
             }
         }
     }
+}
+
+#[test]
+fn a_run_can_be_repeated_to_the_last_bit() {
+    let problem = problem("--size 300 --tile 24");
+    let [first, second] = [0, 1].map(|_| solve_with(&problem, 2).unwrap().0);
+    assert_eq!(first, second);
 }
 
 #[test]
@@ -85,10 +93,7 @@ fn the_first_bad_pivot_is_named_wherever_it_lies() {
         let diagonal = |i| if i == bad { -1.0 } else { 4.0 };
         let problem = matrix_of(8, |i, j| if i == j { diagonal(i) } else { 0.0 });
         let refusal = solve_with(&problem, 2).err().unwrap().to_string();
-        let expected = format!(
-            "test: not positive definite: pivot {} is not a positive number",
-            bad + 1
-        );
+        let expected = format!("test: not positive definite: pivot {} is not a positive number", bad + 1);
         assert_eq!(refusal, expected);
     }
 }

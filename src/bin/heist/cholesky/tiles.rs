@@ -20,9 +20,7 @@ impl Tiles {
     /// Tiles with no storage yet: whoever first writes a tile brings its matrix.
     pub(crate) fn empty(size: usize, tile: usize) -> Tiles {
         let count = size.div_ceil(tile);
-        let lower = (0..place(count, 0))
-            .map(|_| RwLock::new(Mat::new()))
-            .collect();
+        let lower = (0..place(count, 0)).map(|_| RwLock::new(Mat::new())).collect();
         Tiles { size, tile, lower }
     }
 
@@ -37,15 +35,11 @@ impl Tiles {
     }
 
     pub(crate) fn read(&self, i: usize, j: usize) -> RwLockReadGuard<'_, Mat<f64>> {
-        self.lower[place(i, j)]
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.lower[place(i, j)].read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn write(&self, i: usize, j: usize) -> RwLockWriteGuard<'_, Mat<f64>> {
-        self.lower[place(i, j)]
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.lower[place(i, j)].write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

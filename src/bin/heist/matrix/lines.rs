@@ -14,11 +14,7 @@ pub(super) struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Lines<R> {
-        Lines {
-            input,
-            number: 0,
-            line: Vec::new(),
-        }
+        Lines { input, number: 0, line: Vec::new() }
     }
 
     pub(super) fn next_line(&mut self) -> Result<Option<&str>, String> {

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use faer::Mat;
 use flate2::bufread::MultiGzDecoder;
 
 use super::Matrix;
+use super::dense::Dense;
 use super::lines::Lines;
 use super::sparse::Sparse;
 use crate::fail::Fail;
@@ -21,14 +21,9 @@ pub(crate) fn read(path: &Path, allowed: Allowed) -> Result<Matrix, Fail> {
     let name = path.display();
     let file = File::open(path).map_err(|error| Fail::new(format!("{name}: {error}")))?;
     let mut plain = BufReader::with_capacity(1 << 16, file);
-    let start = plain
-        .fill_buf()
-        .map_err(|error| Fail::new(format!("{name}: {error}")))?;
+    let start = plain.fill_buf().map_err(|error| Fail::new(format!("{name}: {error}")))?;
     let read = if start.starts_with(&GZIP) {
-        parse(
-            BufReader::with_capacity(1 << 16, MultiGzDecoder::new(plain)),
-            allowed,
-        )
+        parse(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(plain)), allowed)
     } else {
         parse(plain, allowed)
     };
@@ -60,10 +55,7 @@ fn parse(input: impl BufRead, allowed: Allowed) -> Result<Matrix, String> {
     let Some(size_line) = lines.next_content()? else {
         return Err(lines.ended("the size line"));
     };
-    let sizes = size_line
-        .split_whitespace()
-        .map(size)
-        .collect::<Result<Vec<_>, _>>();
+    let sizes = size_line.split_whitespace().map(size).collect::<Result<Vec<_>, _>>();
     let sizes = sizes.map_err(|reason| lines.at(&reason))?;
     let (rows, cols, announced) = match (format, sizes.as_slice()) {
         (Format::Coordinate, &[rows, cols, entries]) => (rows, cols, Some(entries)),
@@ -75,17 +67,13 @@ fn parse(input: impl BufRead, allowed: Allowed) -> Result<Matrix, String> {
         return Err(lines.at("an empty matrix"));
     }
     if symmetry == Symmetry::Symmetric && rows != cols {
-        return Err(lines.at(&format!(
-            "a symmetric matrix is square, this is {rows} × {cols}"
-        )));
+        return Err(lines.at(&format!("a symmetric matrix is square, this is {rows} × {cols}")));
     }
-    allowed
-        .check_dense(rows, cols)
-        .map_err(|refusal| lines.at(&refusal.to_string()))?;
+    allowed.check_dense(rows, cols).map_err(|refusal| lines.at(&refusal.to_string()))?;
     match announced {
-        Some(entries) if entries as u128 > rows as u128 * cols as u128 => Err(lines.at(&format!(
-            "announces {entries} entries for {rows} × {cols} places"
-        ))),
+        Some(entries) if entries as u128 > rows as u128 * cols as u128 => {
+            Err(lines.at(&format!("announces {entries} entries for {rows} × {cols} places")))
+        }
         Some(entries) => coordinates(lines, (rows, cols), entries, field, symmetry),
         None => array(lines, (rows, cols), field, symmetry),
     }
@@ -116,9 +104,7 @@ fn header(lines: &mut Lines<impl BufRead>) -> Result<(Format, Field, Symmetry), 
         "general" => Symmetry::General,
         "symmetric" => Symmetry::Symmetric,
         other => {
-            return Err(lines.at(&format!(
-                "symmetry '{other}' is neither general nor symmetric"
-            )));
+            return Err(lines.at(&format!("symmetry '{other}' is neither general nor symmetric")));
         }
     };
     Ok((format, field, symmetry))
@@ -151,24 +137,20 @@ fn coordinates(
 /// Entries on their way into a matrix; those at the same place are summed.
 enum Places {
     Few(Vec<(usize, usize, f64)>),
-    Many(Mat<f64>),
+    Many(Dense),
 }
 
 impl Places {
     /// An entry of a sparse matrix takes three words, so above a sixth of the places the list would be
     /// half as large as the dense form, which the memory check has already allowed.
     fn new(rows: usize, cols: usize, announced: usize) -> Places {
-        if announced >= rows * cols / 6 {
-            Places::Many(Mat::zeros(rows, cols))
-        } else {
-            Places::Few(Vec::new())
-        }
+        if announced >= rows * cols / 6 { Places::Many(Dense::zeros(rows, cols)) } else { Places::Few(Vec::new()) }
     }
 
     fn add(&mut self, i: usize, j: usize, v: f64) {
         match self {
             Places::Few(entries) => entries.push((i, j, v)),
-            Places::Many(values) => values[(i, j)] += v,
+            Places::Many(values) => *values.at_mut(i, j) += v,
         }
     }
 
@@ -215,12 +197,8 @@ fn array(
     symmetry: Symmetry,
 ) -> Result<Matrix, String> {
     let symmetric = symmetry == Symmetry::Symmetric;
-    let announced = if symmetric {
-        rows * (rows + 1) / 2
-    } else {
-        rows * cols
-    };
-    let mut values = Mat::zeros(rows, cols);
+    let announced = if symmetric { rows * (rows + 1) / 2 } else { rows * cols };
+    let mut values = Dense::zeros(rows, cols);
     let mut found = 0;
     for j in 0..cols {
         for i in if symmetric { j } else { 0 }..rows {
@@ -229,9 +207,9 @@ fn array(
                 return Err(lines.ended(&format!("value {found} of {announced}")));
             };
             let v = number(line.trim(), field).map_err(|reason| lines.at(&reason))?;
-            values[(i, j)] = v;
+            *values.at_mut(i, j) = v;
             if symmetric {
-                values[(j, i)] = v;
+                *values.at_mut(j, i) = v;
             }
         }
     }
@@ -240,15 +218,12 @@ fn array(
 }
 
 fn size(word: &str) -> Result<usize, String> {
-    word.parse()
-        .map_err(|_| format!("'{}' is not a whole number", shown(word)))
+    word.parse().map_err(|_| format!("'{}' is not a whole number", shown(word)))
 }
 
 fn number(word: &str, field: Field) -> Result<f64, String> {
     if field == Field::Integer {
-        let whole: i64 = word
-            .parse()
-            .map_err(|_| format!("'{}' is not an integer", shown(word)))?;
+        let whole: i64 = word.parse().map_err(|_| format!("'{}' is not an integer", shown(word)))?;
         return Ok(whole as f64);
     }
     match word.parse::<f64>() {
@@ -261,11 +236,7 @@ fn number(word: &str, field: Field) -> Result<f64, String> {
 /// A word fit for an error message.
 fn shown(word: &str) -> String {
     let start: String = word.chars().take(40).filter(|c| !c.is_control()).collect();
-    if word.chars().count() > 40 {
-        start + "…"
-    } else {
-        start
-    }
+    if word.chars().count() > 40 { start + "…" } else { start }
 }
 
 #[cfg(test)]
@@ -283,28 +254,18 @@ mod tests {
 
     fn dense(text: &str) -> Vec<Vec<f64>> {
         let matrix = parse_text(text).unwrap();
-        matrix
-            .dense()
-            .row_iter()
-            .map(|row| row.iter().copied().collect())
-            .collect()
+        matrix.dense().view().row_iter().map(|row| row.iter().copied().collect()).collect()
     }
 
     #[test]
     fn every_supported_kind_is_read() {
-        let general = dense(
-            "%%MatrixMarket matrix coordinate real general\n% note\n\n2 3 3\n1 1 1.5\n 2 3 -2e1 \n2 3 1\n",
-        );
+        let general =
+            dense("%%MatrixMarket matrix coordinate real general\n% note\n\n2 3 3\n1 1 1.5\n 2 3 -2e1 \n2 3 1\n");
         assert_eq!(general, [[1.5, 0.0, 0.0], [0.0, 0.0, -19.0]]);
-        let symmetric = dense(
-            "%%MatrixMarket MATRIX coordinate integer symmetric\r\n2 2 2\r\n1 1 3\r\n2 1 -4\r\n",
-        );
+        let symmetric = dense("%%MatrixMarket MATRIX coordinate integer symmetric\r\n2 2 2\r\n1 1 3\r\n2 1 -4\r\n");
         assert_eq!(symmetric, [[3.0, -4.0], [-4.0, 0.0]]);
         let pattern = dense("%%MatrixMarket matrix coordinate pattern symmetric\n9 9 1\n9 1\n");
-        assert_eq!(
-            (pattern[8][0], pattern[0][8], pattern[1][1]),
-            (1.0, 1.0, 0.0)
-        );
+        assert_eq!((pattern[8][0], pattern[0][8], pattern[1][1]), (1.0, 1.0, 0.0));
         let array = dense("%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n4");
         assert_eq!(array, [[1.0, 3.0], [2.0, 4.0]]);
         let packed = dense("%%MatrixMarket matrix array integer symmetric\n2 2\n1\n2\n3\n");
@@ -315,8 +276,7 @@ mod tests {
     fn a_few_entries_stay_sparse_and_many_become_dense() {
         let few = parse_text("%%MatrixMarket matrix coordinate real general\n4 4 1\n1 1 1\n");
         assert!(matches!(few, Ok(Matrix::Sparse(_))));
-        let many =
-            parse_text("%%MatrixMarket matrix coordinate real general\n4 4 2\n1 1 1\n1 1 1\n");
+        let many = parse_text("%%MatrixMarket matrix coordinate real general\n4 4 2\n1 1 1\n1 1 1\n");
         assert!(matches!(many, Ok(Matrix::Dense(_))));
     }
 
@@ -328,11 +288,7 @@ mod tests {
         let long = format!("{COORDINATE}{}\n", "1".repeat(5000));
         let cases: &[(&str, &str, &str)] = &[
             ("", "", "the file is empty"),
-            (
-                "%%MatrixMarket vector\n",
-                "",
-                "line 1: expected '%%MatrixMarket matrix <format> <field> <symmetry>'",
-            ),
+            ("%%MatrixMarket vector\n", "", "line 1: expected '%%MatrixMarket matrix <format> <field> <symmetry>'"),
             (
                 "%%MatrixMarket matrix coordinate complex general\n",
                 "",
@@ -348,75 +304,23 @@ mod tests {
                 "",
                 "line 1: symmetry 'hermitian' is neither general nor symmetric",
             ),
-            (
-                COORDINATE,
-                "",
-                "the file ends after line 1, before the size line",
-            ),
-            (
-                COORDINATE,
-                "2 2\n",
-                "line 2: expected rows, columns and entries",
-            ),
+            (COORDINATE, "", "the file ends after line 1, before the size line"),
+            (COORDINATE, "2 2\n", "line 2: expected rows, columns and entries"),
             (COORDINATE, "2 -2 1\n", "line 2: '-2' is not a whole number"),
             (COORDINATE, "0 2 0\n", "line 2: an empty matrix"),
-            (
-                COORDINATE,
-                "2 2 5\n",
-                "line 2: announces 5 entries for 2 × 2 places",
-            ),
-            (
-                COORDINATE,
-                "2 2 2\n1 1 1\n",
-                "the file ends after line 3, before entry 2 of 2",
-            ),
-            (
-                COORDINATE,
-                "2 2 1\n1 1 1\n2 2 1\n",
-                "line 4: more than the announced 1 entries",
-            ),
+            (COORDINATE, "2 2 5\n", "line 2: announces 5 entries for 2 × 2 places"),
+            (COORDINATE, "2 2 2\n1 1 1\n", "the file ends after line 3, before entry 2 of 2"),
+            (COORDINATE, "2 2 1\n1 1 1\n2 2 1\n", "line 4: more than the announced 1 entries"),
             (COORDINATE, "2 2 1\n3 1 1\n", "line 3: row 3 of 2"),
-            (
-                COORDINATE,
-                "2 2 1\n1 0 1\n",
-                "line 3: column 0: counting starts at 1",
-            ),
-            (
-                COORDINATE,
-                "2 2 1\n1 1 NaN\n",
-                "line 3: 'NaN' is not finite",
-            ),
-            (
-                COORDINATE,
-                "2 2 1\n1 1 1e999\n",
-                "line 3: '1e999' is not finite",
-            ),
-            (
-                COORDINATE,
-                "2 2 1\n1 1 one\n",
-                "line 3: 'one' is not a number",
-            ),
+            (COORDINATE, "2 2 1\n1 0 1\n", "line 3: column 0: counting starts at 1"),
+            (COORDINATE, "2 2 1\n1 1 NaN\n", "line 3: 'NaN' is not finite"),
+            (COORDINATE, "2 2 1\n1 1 1e999\n", "line 3: '1e999' is not finite"),
+            (COORDINATE, "2 2 1\n1 1 one\n", "line 3: 'one' is not a number"),
             (COORDINATE, "2 2 1\n1 1\n", "line 3: no value"),
-            (
-                COORDINATE,
-                "2 2 1\n1 1 1 1\n",
-                "line 3: unexpected '1' after the entry",
-            ),
-            (
-                SYMMETRIC,
-                "2 3 1\n",
-                "line 2: a symmetric matrix is square, this is 2 × 3",
-            ),
-            (
-                SYMMETRIC,
-                "2 2 1\n1 2 1\n",
-                "line 3: a symmetric file holds the lower triangle, this entry is above it",
-            ),
-            (
-                ARRAY,
-                "1 2\n1\n",
-                "the file ends after line 3, before value 2 of 2",
-            ),
+            (COORDINATE, "2 2 1\n1 1 1 1\n", "line 3: unexpected '1' after the entry"),
+            (SYMMETRIC, "2 3 1\n", "line 2: a symmetric matrix is square, this is 2 × 3"),
+            (SYMMETRIC, "2 2 1\n1 2 1\n", "line 3: a symmetric file holds the lower triangle, this entry is above it"),
+            (ARRAY, "1 2\n1\n", "the file ends after line 3, before value 2 of 2"),
             (ARRAY, "1 1\n1 2\n", "line 3: '1 2' is not a number"),
             (
                 ARRAY,
@@ -440,20 +344,15 @@ mod tests {
     #[test]
     fn gzip_is_recognised_by_its_content_and_a_cut_is_noticed() {
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-        packed
-            .write_all(b"%%MatrixMarket matrix array real general\n1 1\n42\n")
-            .unwrap();
+        packed.write_all(b"%%MatrixMarket matrix array real general\n1 1\n42\n").unwrap();
         let bytes = packed.finish().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.mtx");
         std::fs::write(&path, &bytes).unwrap();
         let whole = read(&path, Allowed::from(1 << 20)).unwrap();
-        assert_eq!(whole.dense()[(0, 0)], 42.0);
+        assert_eq!(whole.dense().at(0, 0), 42.0);
         std::fs::write(&path, &bytes[..bytes.len() - 12]).unwrap();
         let cut = read(&path, Allowed::from(1 << 20)).unwrap_err().to_string();
-        assert!(
-            cut.starts_with(&format!("{}: after line ", path.display())),
-            "{cut}"
-        );
+        assert!(cut.starts_with(&format!("{}: after line ", path.display())), "{cut}");
     }
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use faer::Mat;
+use faer::{Mat, MatMut};
 
 use crate::fail::Fail;
 
+pub(crate) mod dense;
 pub(crate) mod generate;
 mod lines;
 pub(crate) mod market;
 pub(crate) mod sparse;
 
+use dense::Dense;
 use generate::Generated;
 use sparse::Sparse;
 
@@ -20,7 +22,7 @@ pub(crate) enum Matrix {
     /// From a coordinate file, both triangles present.
     Sparse(Sparse),
     /// From an array file or a well-filled coordinate file, both triangles present.
-    Dense(Arc<Mat<f64>>),
+    Dense(Arc<Dense>),
     /// Computed entry by entry.
     Generated(Generated),
 }
@@ -32,7 +34,7 @@ impl Matrix {
     pub(crate) fn rows(&self) -> usize {
         match self {
             Matrix::Sparse(a) => a.rows(),
-            Matrix::Dense(a) => a.nrows(),
+            Matrix::Dense(a) => a.rows(),
             Matrix::Generated(a) => a.size(),
         }
     }
@@ -40,7 +42,7 @@ impl Matrix {
     pub(crate) fn cols(&self) -> usize {
         match self {
             Matrix::Sparse(a) => a.cols(),
-            Matrix::Dense(a) => a.ncols(),
+            Matrix::Dense(a) => a.cols(),
             Matrix::Generated(a) => a.size(),
         }
     }
@@ -56,19 +58,29 @@ impl Matrix {
     /// The dense block whose first entry is at `(row, col)`.
     pub(crate) fn block(&self, row: usize, col: usize, rows: usize, cols: usize) -> Mat<f64> {
         let mut block = Mat::zeros(rows, cols);
-        match self {
-            Matrix::Sparse(a) => a.add_block(row, col, block.as_mut()),
-            Matrix::Dense(a) => block.copy_from(a.submatrix(row, col, rows, cols)),
-            Matrix::Generated(a) => a.fill_block(row, col, block.as_mut()),
-        }
+        self.fill(row, col, block.as_mut());
         block
     }
 
     /// The whole matrix, shared with `self` if it is dense already.
-    pub(crate) fn dense(&self) -> Arc<Mat<f64>> {
+    pub(crate) fn dense(&self) -> Arc<Dense> {
+        if let Matrix::Dense(a) = self {
+            return Arc::clone(a);
+        }
+        let mut whole = Dense::zeros(self.rows(), self.cols());
+        self.fill(0, 0, whole.view_mut());
+        Arc::new(whole)
+    }
+
+    /// Fills a block of zeros.
+    fn fill(&self, row: usize, col: usize, mut block: MatMut<'_, f64>) {
         match self {
-            Matrix::Dense(a) => Arc::clone(a),
-            _ => Arc::new(self.block(0, 0, self.rows(), self.cols())),
+            Matrix::Sparse(a) => a.add_block(row, col, block),
+            Matrix::Dense(a) => {
+                let (rows, cols) = (block.nrows(), block.ncols());
+                block.copy_from(a.view().submatrix(row, col, rows, cols));
+            }
+            Matrix::Generated(a) => a.fill_block(row, col, block),
         }
     }
 
@@ -77,7 +89,7 @@ impl Matrix {
         let mut y = vec![0.0; self.rows()];
         match self {
             Matrix::Sparse(a) => a.each(|i, j, v| y[i] += v * x[j]),
-            Matrix::Dense(a) => dense_each(a, |i, j, v| y[i] += v * x[j]),
+            Matrix::Dense(a) => a.each(|i, j, v| y[i] += v * x[j]),
             Matrix::Generated(a) => a.add_times(x, &mut y),
         }
         y
@@ -88,7 +100,7 @@ impl Matrix {
         let mut x = vec![0.0; self.cols()];
         match self {
             Matrix::Sparse(a) => a.each(|i, j, v| x[j] += v * y[i]),
-            Matrix::Dense(a) => dense_each(a, |i, j, v| x[j] += v * y[i]),
+            Matrix::Dense(a) => a.each(|i, j, v| x[j] += v * y[i]),
             Matrix::Generated(a) => a.add_times(y, &mut x),
         }
         x
@@ -104,7 +116,7 @@ impl Matrix {
         };
         match self {
             Matrix::Sparse(a) => a.each(|i, j, v| compare(i, j, v, a.at(j, i))),
-            Matrix::Dense(a) => dense_each(a, |i, j, v| compare(i, j, v, a[(j, i)])),
+            Matrix::Dense(a) => a.each(|i, j, v| compare(i, j, v, a.at(j, i))),
             Matrix::Generated(_) => {}
         }
         match worst {
@@ -123,17 +135,7 @@ impl Matrix {
     pub(crate) fn into_column(self) -> Result<Vec<f64>, Fail> {
         match self.cols() {
             1 => Ok(self.times(&[1.0])),
-            cols => Err(Fail::new(format!(
-                "a right-hand side has one column, this has {cols}"
-            ))),
-        }
-    }
-}
-
-fn dense_each(a: &Mat<f64>, mut visit: impl FnMut(usize, usize, f64)) {
-    for (j, col) in a.col_iter().enumerate() {
-        for (i, v) in col.iter().enumerate() {
-            visit(i, j, *v);
+            cols => Err(Fail::new(format!("a right-hand side has one column, this has {cols}"))),
         }
     }
 }
@@ -143,25 +145,12 @@ mod tests {
     use super::*;
 
     fn forms() -> (Matrix, Matrix) {
-        let entries = vec![
-            (0, 0, 4.0),
-            (2, 0, 1.5),
-            (1, 1, 5.0),
-            (0, 2, -2.0),
-            (2, 2, 6.0),
-            (2, 2, 0.5),
-        ];
-        let dense = Mat::from_fn(3, 3, |i, j| {
-            entries
-                .iter()
-                .filter(|e| (e.0, e.1) == (i, j))
-                .map(|e| e.2)
-                .sum()
-        });
-        (
-            Matrix::Sparse(Sparse::from_entries(3, 3, entries)),
-            Matrix::Dense(Arc::new(dense)),
-        )
+        let entries = vec![(0, 0, 4.0), (2, 0, 1.5), (1, 1, 5.0), (0, 2, -2.0), (2, 2, 6.0), (2, 2, 0.5)];
+        let mut dense = Dense::zeros(3, 3);
+        for &(i, j, v) in &entries {
+            *dense.at_mut(i, j) += v;
+        }
+        (Matrix::Sparse(Sparse::from_entries(3, 3, entries)), Matrix::Dense(Arc::new(dense)))
     }
 
     #[test]
@@ -180,10 +169,7 @@ mod tests {
         let (sparse, dense) = forms();
         for matrix in [sparse, dense] {
             let refusal = matrix.check_symmetric().unwrap_err().to_string();
-            assert!(
-                refusal.ends_with("entry (3, 1) is 1.5 and entry (1, 3) is -2"),
-                "{refusal}"
-            );
+            assert!(refusal.ends_with("entry (3, 1) is 1.5 and entry (1, 3) is -2"), "{refusal}");
         }
     }
 

@@ -12,11 +12,7 @@ pub(crate) struct Sparse {
 
 impl Sparse {
     /// From `(row, col, value)` in any order; values at the same place are summed.
-    pub(crate) fn from_entries(
-        rows: usize,
-        cols: usize,
-        mut triples: Vec<(usize, usize, f64)>,
-    ) -> Sparse {
+    pub(crate) fn from_entries(rows: usize, cols: usize, mut triples: Vec<(usize, usize, f64)>) -> Sparse {
         triples.sort_by_key(|&(i, j, _)| (j, i));
         triples.dedup_by(|next, kept| {
             let same = (next.0, next.1) == (kept.0, kept.1);
@@ -33,11 +29,7 @@ impl Sparse {
             starts[j + 1] += starts[j];
         }
         let entries = triples.into_iter().map(|(i, _, v)| (i, v)).collect();
-        Sparse {
-            rows,
-            starts,
-            entries,
-        }
+        Sparse { rows, starts, entries }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -59,8 +51,7 @@ impl Sparse {
 
     pub(crate) fn at(&self, i: usize, j: usize) -> f64 {
         let col = self.col(j);
-        col.binary_search_by_key(&i, |&(row, _)| row)
-            .map_or(0.0, |found| col[found].1)
+        col.binary_search_by_key(&i, |&(row, _)| row).map_or(0.0, |found| col[found].1)
     }
 
     pub(crate) fn each(&self, mut visit: impl FnMut(usize, usize, f64)) {

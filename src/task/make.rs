@@ -1,0 +1,211 @@
+//! How tasks are born: with a closure, after inputs, with a result, or to be fulfilled by somebody else.
+
+use std::ptr::NonNull;
+
+use super::cell::{Birth, Work, set_value, with_work, without_work};
+use super::handle::{Handle, schedule};
+use super::header::{Header, Ready};
+use super::run::{finish, register};
+use super::state::{Outcome, State};
+use super::typed::Typed;
+use crate::error::{TaskError, TaskErrorKind};
+
+/// The one handle of a new task.
+///
+/// # Safety
+/// `task` is new, was born with one handle, and its values are `T`s.
+unsafe fn first<T>(task: NonNull<Header>) -> Typed<T> {
+    // SAFETY: the caller's promise.
+    unsafe { Typed::new(Handle::from_counted(task)) }
+}
+
+/// A task that is ready.
+#[inline]
+pub(crate) fn ready<W: Work>(birth: Birth, work: W) -> (Typed<W::Output>, Ready) {
+    let task = with_work(birth, State::open(), 1, 0, &[], false, work);
+    // SAFETY: just born so.
+    (unsafe { first(task) }, Ready(task))
+}
+
+/// A task that is ready and of which nobody has a handle.
+pub(crate) fn ready_unwanted<W: Work>(birth: Birth, work: W) -> Ready {
+    Ready(with_work(birth, State::open_unwanted(), 0, 0, &[], false, work))
+}
+
+/// A task that is done, with a value.
+pub(crate) fn with_value<T: Send + 'static>(birth: Birth, value: T) -> Typed<T> {
+    let task = without_work::<T>(birth, State::done(Outcome::Value), 1);
+    // SAFETY: just born so; nobody else knows of it before its value is there.
+    unsafe {
+        set_value(task, value);
+        first(task)
+    }
+}
+
+/// A task that is done, with an error.
+pub(crate) fn with_error<T: Send + 'static>(birth: Birth, error: TaskError) -> Typed<T> {
+    let task = without_work::<T>(birth, State::done(Outcome::Error(error.into_word())), 1);
+    // SAFETY: just born so.
+    unsafe { first(task) }
+}
+
+/// The inputs of a task, which holds them until it has run.
+pub trait Held: Send + 'static {
+    /// Calls `each` with every input that `self` owns.
+    #[doc(hidden)]
+    fn visit(&self, each: &mut dyn FnMut(&Handle));
+}
+
+impl<H: Held> Held for Vec<H> {
+    fn visit(&self, each: &mut dyn FnMut(&Handle)) {
+        self.iter().for_each(|inputs| inputs.visit(each));
+    }
+}
+
+impl<H: Held, const N: usize> Held for [H; N] {
+    fn visit(&self, each: &mut dyn FnMut(&Handle)) {
+        self.iter().for_each(|inputs| inputs.visit(each));
+    }
+}
+
+macro_rules! tuple {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: Held),+> Held for ($($name,)+) {
+            fn visit(&self, each: &mut dyn FnMut(&Handle)) {
+                $(self.$index.visit(each);)+
+            }
+        }
+    };
+}
+tuple!(A 0);
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);
+tuple!(A 0, B 1, C 2, D 3, E 4);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+
+/// A closure with the inputs it borrows from.
+struct After<H, F> {
+    inputs: H,
+    call: F,
+}
+
+impl<H, F, T> Work for After<H, F>
+where
+    H: Held,
+    F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = T;
+    #[inline]
+    fn run(self) -> Result<T, TaskErrorKind> {
+        (self.call)(&self.inputs)
+    }
+}
+
+/// A task that waits for `inputs`, and then is ready. A tolerant one also runs when they have failed.
+pub(crate) fn after<H, F, T>(birth: Birth, inputs: H, tolerant: bool, call: F) -> (Typed<T>, Option<Ready>)
+where
+    H: Held,
+    F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
+    T: Send + 'static,
+{
+    let tasks = Tasks::of(&inputs);
+    let count = tasks.as_slice().len() as u32;
+    let (state, pending) = match count {
+        0 | 1 => (State::open(), count),
+        _ => (State::running(), count + 1),
+    };
+    let task = with_work(birth, state, 1, pending, tasks.as_slice(), tolerant, After { inputs, call });
+    // SAFETY: just born so, with the inputs in its closure.
+    unsafe {
+        let handle = first(task);
+        let ready = if count == 0 { Some(Ready(task)) } else { register(task, tolerant) };
+        (handle, ready)
+    }
+}
+
+/// Room for the inputs of nearly every task without an allocation.
+const FEW: usize = 12;
+
+/// The tasks behind some inputs.
+struct Tasks {
+    few: [NonNull<Header>; FEW],
+    many: Vec<NonNull<Header>>,
+    count: usize,
+}
+
+impl Tasks {
+    fn of(inputs: &impl Held) -> Self {
+        let mut this = Self { few: [NonNull::dangling(); FEW], many: Vec::new(), count: 0 };
+        inputs.visit(&mut |input| this.push(input.task()));
+        this
+    }
+
+    fn push(&mut self, task: NonNull<Header>) {
+        if let Some(place) = self.few.get_mut(self.count) {
+            *place = task;
+        } else {
+            if self.many.is_empty() {
+                self.many.extend_from_slice(&self.few);
+            }
+            self.many.push(task);
+        }
+        self.count += 1;
+    }
+
+    fn as_slice(&self) -> &[NonNull<Header>] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
+    }
+}
+
+/// The claim on a task that somebody outside will fulfil; carries the runtime's reference.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Unkept<T> {
+    task: NonNull<Header>,
+    value: std::marker::PhantomData<fn(T)>,
+}
+
+// SAFETY: it brings a `T: Send` from its thread to the task's.
+unsafe impl<T: Send> Send for Unkept<T> {}
+// SAFETY: by reference it only reads the state word.
+unsafe impl<T: Send> Sync for Unkept<T> {}
+
+/// A task to be fulfilled, and the claim to do it with, which must be used once.
+pub(crate) fn unkept<T: Send + 'static>(birth: Birth) -> (Unkept<T>, Typed<T>) {
+    let task = without_work::<T>(birth, State::running(), 1);
+    // SAFETY: just born so.
+    (Unkept { task, value: std::marker::PhantomData }, unsafe { first(task) })
+}
+
+impl<T: Send + 'static> Unkept<T> {
+    pub(crate) fn task(&self) -> NonNull<Header> {
+        self.task
+    }
+
+    pub(crate) fn head(&self) -> &Header {
+        // SAFETY: the claim has the runtime's reference.
+        unsafe { self.task.as_ref() }
+    }
+
+    pub(crate) fn fulfil(self, value: T) {
+        // SAFETY: the task is claimed, its values are `T`s, and it has none yet; the reference ends here.
+        unsafe {
+            set_value(self.task, value);
+            finish(self.task, Outcome::Value, true, schedule);
+        }
+    }
+
+    pub(crate) fn fail(self, kind: TaskErrorKind) {
+        let error = TaskError::of_task(kind, self.head().id, self.head().location);
+        // SAFETY: the task is claimed; the reference ends here.
+        unsafe { finish(self.task, Outcome::Error(error.into_word()), true, schedule) };
+    }
+}

@@ -1,0 +1,159 @@
+//! Who ends a task, who drops its result, who frees it.
+
+use super::{World, cancel, number};
+use crate::error::{TaskError, TaskErrorKind};
+use crate::primitive::model::{explore, thread};
+use crate::task::{Listener, cancel_queued};
+
+#[test]
+fn loom_run_cancel_and_drop_of_the_last_handle() {
+    explore(100, || {
+        let world = World::new();
+        let (task, entry) = world.task(1);
+        let second = task.clone();
+        let runner = {
+            let world = world.clone();
+            thread::spawn(move || world.run(entry))
+        };
+        let canceller = thread::spawn(move || cancel(&second));
+        drop(task);
+        let cancelled = canceller.join().unwrap();
+        runner.join().unwrap();
+        assert!(world.discarded() <= usize::from(cancelled));
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_two_handles_read_and_go() {
+    explore(100, || {
+        let world = World::new();
+        let (task, entry) = world.task(1);
+        let second = task.clone();
+        let runner = {
+            let world = world.clone();
+            thread::spawn(move || world.run(entry))
+        };
+        let reader = thread::spawn(move || number(&second));
+        assert!(number(&task).is_none_or(|number| number == 1));
+        drop(task);
+        assert!(reader.join().unwrap().is_none_or(|number| number == 1));
+        runner.join().unwrap();
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_failure_cancel_and_drop() {
+    explore(100, || {
+        let world = World::new();
+        let (task, entry) = world.task(None);
+        let second = task.clone();
+        let runner = {
+            let world = world.clone();
+            thread::spawn(move || world.run(entry))
+        };
+        let canceller = thread::spawn(move || {
+            cancel(&second);
+            assert!(second.error().is_some());
+        });
+        drop(task);
+        canceller.join().unwrap();
+        runner.join().unwrap();
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_promise_kept_cancelled_and_dropped() {
+    explore(100, || {
+        let world = World::new();
+        let (promise, task) = world.promise();
+        let second = task.clone();
+        let keeper = {
+            let world = world.clone();
+            thread::spawn(move || promise.fulfil(world.value(1)))
+        };
+        let canceller = thread::spawn(move || {
+            if !cancel(&second) {
+                assert_eq!(number(&second), Some(1));
+            }
+        });
+        drop(task);
+        canceller.join().unwrap();
+        keeper.join().unwrap();
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_promise_broken_and_dropped() {
+    explore(10, || {
+        let world = World::new();
+        let (promise, task) = world.promise();
+        let keeper = thread::spawn(move || promise.fail(TaskErrorKind::PromiseDropped));
+        drop(task);
+        keeper.join().unwrap();
+        world.assert_over();
+    });
+}
+
+/// A waiter has run the task, so its queue entry is still out while the value is moved out.
+#[test]
+fn loom_value_is_moved_out_beside_a_reader_and_the_queue_entry() {
+    explore(100, || {
+        let world = World::new();
+        let (task, entry) = world.task(1);
+        let crate::task::Help::Run(started) = crate::task::help(task.handle()) else { panic!("not to be claimed") };
+        started.run(|_| ());
+        let second = task.clone();
+        let reader = thread::spawn(move || assert_eq!(number(&second), Some(1)));
+        let queue = {
+            let world = world.clone();
+            thread::spawn(move || world.run(entry))
+        };
+        match task.into_result() {
+            Ok(value) => assert!(value.is_ok_and(|value| value.number == 1)),
+            Err(task) => assert_eq!(number(&task), Some(1)),
+        }
+        reader.join().unwrap();
+        queue.join().unwrap();
+        assert_eq!(world.ran(), 1);
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_detached_task_runs() {
+    explore(10, || {
+        let world = World::new();
+        let (task, entry) = world.task(1);
+        let second = task.clone();
+        let runner = {
+            let world = world.clone();
+            thread::spawn(move || world.run(entry))
+        };
+        let detacher = thread::spawn(move || Listener::detach(second.into_handle()));
+        detacher.join().unwrap();
+        drop(task);
+        runner.join().unwrap();
+        assert_eq!(world.ran(), 1);
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_closing_worker_and_the_last_handle() {
+    explore(10, || {
+        let world = World::new();
+        let (task, entry) = world.task(1);
+        let second = task.clone();
+        let worker = thread::spawn(move || cancel_queued(entry, TaskError::new(TaskErrorKind::PromiseDropped)));
+        let canceller = thread::spawn(move || cancel(&second));
+        drop(task);
+        worker.join().unwrap();
+        canceller.join().unwrap();
+        assert_eq!(world.ran(), 0);
+        world.assert_over();
+    });
+}
