@@ -8,8 +8,5 @@ pub mod spawn;
 
 /// A rayon pool.
 fn rayon_pool(workers: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(workers)
-        .build()
-        .expect("rayon starts its workers")
+    rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("rayon starts its workers")
 }

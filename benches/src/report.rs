@@ -19,11 +19,7 @@ pub struct Series {
 impl Series {
     /// An empty series.
     pub fn new(metric: &str, unit: &str) -> Series {
-        Series {
-            metric: metric.into(),
-            unit: unit.into(),
-            samples: Vec::new(),
-        }
+        Series { metric: metric.into(), unit: unit.into(), samples: Vec::new() }
     }
 }
 

@@ -77,13 +77,8 @@ fn measure(job: &mut Job, size: usize, tile: usize, repeats: usize) -> Result<Re
             rate.samples.push(operations / wall.as_secs_f64() / 1e9);
         }
     }
-    let tile = Series {
-        samples: vec![tile as f64],
-        ..Series::new("tile", "rows")
-    };
-    Ok(Report {
-        series: vec![total, core, rate, tile],
-    })
+    let tile = Series { samples: vec![tile as f64], ..Series::new("tile", "rows") };
+    Ok(Report { series: vec![total, core, rate, tile] })
 }
 
 fn fill(tiles: &Tiles, problem: Generated) {
@@ -110,13 +105,8 @@ fn check(tiles: &Tiles, problem: Generated) -> Result<(), String> {
     let mut product = vec![0.0; size];
     each(tiles, |i, j, l| product[i] += l * transposed[j]);
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-    let error = norm(&mut product.iter().zip(&expected).map(|(a, b)| a - b))
-        / norm(&mut expected.iter().copied());
-    if error < 1e-12 {
-        Ok(())
-    } else {
-        Err(format!("the factor is wrong: relative error {error:e}"))
-    }
+    let error = norm(&mut product.iter().zip(&expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied());
+    if error < 1e-12 { Ok(()) } else { Err(format!("the factor is wrong: relative error {error:e}")) }
 }
 
 /// Calls `visit` with the row, column and value of every entry of the lower triangle.

@@ -22,19 +22,13 @@ fn factor(tiles: &Tiles) -> Result<(), usize> {
         (k + 1..count).into_par_iter().for_each(|i| {
             kernels::trsm(tiles.read(k, k).as_ref(), tiles.write(i, k).as_mut());
         });
-        let updates: Vec<(usize, usize)> = (k + 1..count)
-            .flat_map(|j| (j..count).map(move |i| (i, j)))
-            .collect();
+        let updates: Vec<(usize, usize)> = (k + 1..count).flat_map(|j| (j..count).map(move |i| (i, j))).collect();
         updates.into_par_iter().for_each(|(i, j)| {
             let b = tiles.read(j, k);
             if i == j {
                 kernels::syrk(b.as_ref(), tiles.write(j, j).as_mut());
             } else {
-                kernels::gemm(
-                    tiles.read(i, k).as_ref(),
-                    b.as_ref(),
-                    tiles.write(i, j).as_mut(),
-                );
+                kernels::gemm(tiles.read(i, k).as_ref(), b.as_ref(), tiles.write(i, j).as_mut());
             }
         });
     }

@@ -109,10 +109,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
         Group::Spawn => (plan::spawn(&args, programs), "tokio"),
         Group::Cholesky => (plan::cholesky(&args, programs)?, "rayon"),
     };
-    let reference = Reference {
-        runtime: reference,
-        allocator: Allocator::System,
-    };
+    let reference = Reference { runtime: reference, allocator: Allocator::System };
     for name in &args.runtime {
         if !plan.iter().any(|p| &p.runtime == name) {
             return Err(format!("{name} is no runtime of this group, or is not built").into());
@@ -122,12 +119,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     for round in 0..args.rounds {
         for index in order(round, args.rounds, measured.len()) {
             let entry = &mut measured[index];
-            note(&format!(
-                "round {}/{}: {}",
-                round + 1,
-                args.rounds,
-                entry.plan
-            ))?;
+            note(&format!("round {}/{}: {}", round + 1, args.rounds, entry.plan))?;
             let (foreign, report) = undisturbed(&entry.plan, &args)?;
             entry.disturbed += usize::from(foreign > args.foreign);
             entry.rounds.push(report);
@@ -144,11 +136,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
 fn order(round: usize, rounds: usize, len: usize) -> Vec<usize> {
     let start = (round / 2) * len / rounds.div_ceil(2);
     let forth = (0..len).map(|step| (start + step) % len);
-    if round.is_multiple_of(2) {
-        forth.collect()
-    } else {
-        forth.rev().collect()
-    }
+    if round.is_multiple_of(2) { forth.collect() } else { forth.rev().collect() }
 }
 
 /// A report of a process that others did not disturb, else of the least disturbed one, and the cores they kept busy.

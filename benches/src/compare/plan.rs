@@ -42,13 +42,7 @@ pub(super) struct Measurement {
 
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Measurement {
-            workload,
-            runtime,
-            workers,
-            allocator,
-            ..
-        } = self;
+        let Measurement { workload, runtime, workers, allocator, .. } = self;
         write!(f, "{workload} {runtime} workers={workers} {allocator}")
     }
 }
@@ -66,11 +60,8 @@ impl Measurement {
 }
 
 /// The peers in C++ that may lie in `peers/` beside the driver, and whether they can submit from outside.
-const CPP: &[(&str, &str, bool)] = &[
-    ("tbb", "spawn-tbb", true),
-    ("openmp", "spawn-openmp", false),
-    ("openmp:gcc", "spawn-openmp-gcc", false),
-];
+const CPP: &[(&str, &str, bool)] =
+    &[("tbb", "spawn-tbb", true), ("openmp", "spawn-openmp", false), ("openmp:gcc", "spawn-openmp-gcc", false)];
 
 /// The group `spawn`: every runtime, workload and allocator that goes together.
 pub(super) fn spawn(args: &Args, programs: &Path) -> Vec<Measurement> {
@@ -79,23 +70,13 @@ pub(super) fn spawn(args: &Args, programs: &Path) -> Vec<Measurement> {
         for &workers in &args.workers {
             let mut add = |runtime: &str, allocator, program: PathBuf| {
                 if args.wants(runtime) {
-                    all.push(spawn_with(
-                        args, workload, workers, runtime, allocator, program,
-                    ));
+                    all.push(spawn_with(args, workload, workers, runtime, allocator, program));
                 }
             };
             for runtime in RUNTIMES {
                 if runtime.start(workload, workers).is_some() {
-                    add(
-                        runtime.name,
-                        Allocator::System,
-                        programs.join("bench-spawn"),
-                    );
-                    add(
-                        runtime.name,
-                        Allocator::Mimalloc,
-                        programs.join("bench-spawn-mimalloc"),
-                    );
+                    add(runtime.name, Allocator::System, programs.join("bench-spawn"));
+                    add(runtime.name, Allocator::Mimalloc, programs.join("bench-spawn-mimalloc"));
                 }
             }
             for &(runtime, file, outside) in CPP {
@@ -171,10 +152,7 @@ pub(super) fn cholesky(args: &Args, programs: &Path) -> Result<Vec<Measurement>,
 }
 
 /// The measurement with the least total, each run once.
-fn best<const N: usize>(
-    choices: [Measurement; N],
-    args: &Args,
-) -> Result<Measurement, Box<dyn Error>> {
+fn best<const N: usize>(choices: [Measurement; N], args: &Args) -> Result<Measurement, Box<dyn Error>> {
     let mut best: Option<(f64, Measurement)> = None;
     for choice in choices {
         let (_, report) = undisturbed(&choice, args)?;
@@ -184,21 +162,14 @@ fn best<const N: usize>(
             best = Some((total, choice));
         }
     }
-    best.map(|(_, choice)| choice)
-        .ok_or_else(|| "nothing to choose from".into())
+    best.map(|(_, choice)| choice).ok_or_else(|| "nothing to choose from".into())
 }
 
 /// The word for `value` on a command line.
 fn name(value: impl ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn options(pairs: &[(&str, &dyn fmt::Display)]) -> Vec<String> {
-    pairs
-        .iter()
-        .flat_map(|(name, value)| [(*name).to_owned(), value.to_string()])
-        .collect()
+    pairs.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect()
 }

@@ -16,11 +16,7 @@ pub(super) struct Gauge {
 
 impl Gauge {
     pub(super) fn now() -> Gauge {
-        Gauge {
-            at: Instant::now(),
-            busy: busy(),
-            own: cpu_time(libc::RUSAGE_SELF) + cpu_time(libc::RUSAGE_CHILDREN),
-        }
+        Gauge { at: Instant::now(), busy: busy(), own: cpu_time(libc::RUSAGE_SELF) + cpu_time(libc::RUSAGE_CHILDREN) }
     }
 
     /// Cores that others kept busy since this look; zero where the system does not tell.
@@ -29,9 +25,7 @@ impl Gauge {
         let (Some(before), Some(after)) = (self.busy, now.busy) else {
             return 0.0;
         };
-        let others = after
-            .saturating_sub(before)
-            .saturating_sub(now.own.saturating_sub(self.own));
+        let others = after.saturating_sub(before).saturating_sub(now.own.saturating_sub(self.own));
         others.as_secs_f64() / (now.at - self.at).as_secs_f64()
     }
 }
@@ -50,13 +44,8 @@ pub(super) fn wait(limit: f64) -> bool {
 /// CPU time all processes together have used since the machine started, with what the hypervisor took away.
 fn busy() -> Option<Duration> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
-    let fields: Vec<u64> = stat
-        .lines()
-        .next()?
-        .split_whitespace()
-        .skip(1)
-        .map_while(|field| field.parse().ok())
-        .collect();
+    let fields: Vec<u64> =
+        stat.lines().next()?.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
     let &[user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = &fields[..] else {
         return None;
     };

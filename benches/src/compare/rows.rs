@@ -33,11 +33,7 @@ pub(super) struct Row {
 
 impl Measured {
     pub(super) fn new(plan: Measurement) -> Measured {
-        Measured {
-            plan,
-            rounds: Vec::new(),
-            disturbed: 0,
-        }
+        Measured { plan, rounds: Vec::new(), disturbed: 0 }
     }
 
     /// A row a metric, `total` first.
@@ -64,12 +60,8 @@ impl Measured {
 
     /// The median over the rounds of this one's total by the other's.
     pub(super) fn ratio(&self, reference: &Measured) -> f64 {
-        let mut ratios: Vec<f64> = self
-            .rounds
-            .iter()
-            .zip(&reference.rounds)
-            .map(|(a, b)| total(a) / total(b))
-            .collect();
+        let mut ratios: Vec<f64> =
+            self.rounds.iter().zip(&reference.rounds).map(|(a, b)| total(a) / total(b)).collect();
         median(&mut ratios)
     }
 }

@@ -11,20 +11,12 @@ pub(super) fn print(measured: &[Measured], reference: Reference) -> io::Result<(
     let mut workloads: Vec<&str> = measured.iter().map(|m| &*m.plan.workload).collect();
     workloads.dedup();
     for workload in workloads {
-        let mut entries: Vec<(&Measured, Vec<Row>)> = measured
-            .iter()
-            .filter(|m| m.plan.workload == workload)
-            .map(|m| (m, m.rows()))
-            .collect();
+        let mut entries: Vec<(&Measured, Vec<Row>)> =
+            measured.iter().filter(|m| m.plan.workload == workload).map(|m| (m, m.rows())).collect();
         entries.sort_by(|(_, a), (_, b)| a[0].median.total_cmp(&b[0].median));
         head(&mut out, workload, &entries[0].1, reference)?;
         for (entry, rows) in &entries {
-            line(
-                &mut out,
-                entry,
-                rows,
-                reference_of(entry, measured, reference),
-            )?;
+            line(&mut out, entry, rows, reference_of(entry, measured, reference))?;
         }
         writeln!(out)?;
     }
@@ -34,12 +26,7 @@ pub(super) fn print(measured: &[Measured], reference: Reference) -> io::Result<(
     Ok(())
 }
 
-fn head(
-    out: &mut impl Write,
-    workload: &str,
-    rows: &[Row],
-    reference: Reference,
-) -> io::Result<()> {
+fn head(out: &mut impl Write, workload: &str, rows: &[Row], reference: Reference) -> io::Result<()> {
     let total = &rows[0];
     write!(
         out,
@@ -52,12 +39,7 @@ fn head(
     writeln!(out, "\n|{}", "---|".repeat(4 + rows.len()))
 }
 
-fn line(
-    out: &mut impl Write,
-    entry: &Measured,
-    rows: &[Row],
-    reference: Option<&Measured>,
-) -> io::Result<()> {
+fn line(out: &mut impl Write, entry: &Measured, rows: &[Row], reference: Option<&Measured>) -> io::Result<()> {
     let plan = &entry.plan;
     let total = &rows[0];
     write!(
@@ -70,11 +52,7 @@ fn line(
         short(total.min),
         short(total.max),
         total.runs,
-        if entry.disturbed > 0 {
-            format!(", {}†", entry.disturbed)
-        } else {
-            String::new()
-        },
+        if entry.disturbed > 0 { format!(", {}†", entry.disturbed) } else { String::new() },
     )?;
     match reference {
         Some(reference) => write!(out, " {:.2} |", entry.ratio(reference))?,
@@ -87,11 +65,7 @@ fn line(
 }
 
 /// What `entry` is divided by: the reference on the same workload with as many workers, else with the fewest.
-fn reference_of<'a>(
-    entry: &Measured,
-    all: &'a [Measured],
-    reference: Reference,
-) -> Option<&'a Measured> {
+fn reference_of<'a>(entry: &Measured, all: &'a [Measured], reference: Reference) -> Option<&'a Measured> {
     all.iter().find(|m| {
         m.plan.workload == entry.plan.workload
             && m.plan.workers == entry.plan.workers

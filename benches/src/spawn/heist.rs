@@ -7,10 +7,7 @@ use ::heist::Executor;
 use super::{Job, Run, blocking, task};
 
 fn executor(workers: usize) -> Executor {
-    Executor::builder()
-        .workers(workers)
-        .build()
-        .expect("heist starts its workers")
+    Executor::builder().workers(workers).build().expect("heist starts its workers")
 }
 
 pub(super) fn outside(workers: usize) -> Job {
@@ -40,18 +37,11 @@ pub(super) fn map_inside(workers: usize) -> Job {
 }
 
 fn within(executor: &Executor, submitter: impl FnOnce() -> Run + Send + 'static) -> Run {
-    executor
-        .submit(submitter)
-        .result()
-        .expect("the submitter succeeds")
+    executor.submit(submitter).result().expect("the submitter succeeds")
 }
 
 fn submit_all(executor: &Executor, tasks: u64) -> Run {
-    blocking(
-        tasks,
-        |i| executor.submit(move || task(i)),
-        |future| future.result().expect("the task succeeds"),
-    )
+    blocking(tasks, |i| executor.submit(move || task(i)), |future| future.result().expect("the task succeeds"))
 }
 
 fn map_all(executor: &Executor, tasks: u64) -> Run {
@@ -60,9 +50,5 @@ fn map_all(executor: &Executor, tasks: u64) -> Run {
     let submit = start.elapsed();
     let values = executor.gather(futures).expect("the tasks succeed");
     let sum = values.into_iter().fold(0, u64::wrapping_add);
-    Run {
-        submit,
-        total: start.elapsed(),
-        sum,
-    }
+    Run { submit, total: start.elapsed(), sum }
 }

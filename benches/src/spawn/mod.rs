@@ -59,38 +59,15 @@ pub const RUNTIMES: &[Runtime] = &[
     runtime("rayon", rayon::inside, rayon::outside),
     runtime("rayon:scope", rayon::scope_inside, rayon::scope_outside),
     runtime("tokio", tokio::inside, tokio::outside),
-    runtime(
-        "async-executor",
-        executors::fixed_inside,
-        executors::fixed_outside,
-    ),
-    runtime(
-        "async-executor:dynamic",
-        executors::dynamic_inside,
-        executors::dynamic_outside,
-    ),
+    runtime("async-executor", executors::fixed_inside, executors::fixed_outside),
+    runtime("async-executor:dynamic", executors::dynamic_inside, executors::dynamic_outside),
     runtime("smol", executors::smol_inside, executors::smol_outside),
-    Runtime {
-        least_inside: 2,
-        ..runtime("threadpool", threads::pool_inside, threads::pool_outside)
-    },
-    Runtime {
-        inside: None,
-        ..runtime(
-            "crossbeam-channel",
-            threads::channel_outside,
-            threads::channel_outside,
-        )
-    },
+    Runtime { least_inside: 2, ..runtime("threadpool", threads::pool_inside, threads::pool_outside) },
+    Runtime { inside: None, ..runtime("crossbeam-channel", threads::channel_outside, threads::channel_outside) },
 ];
 
 const fn runtime(name: &'static str, inside: Start, outside: Start) -> Runtime {
-    Runtime {
-        name,
-        inside: Some(inside),
-        outside: Some(outside),
-        least_inside: 1,
-    }
+    Runtime { name, inside: Some(inside), outside: Some(outside), least_inside: 1 }
 }
 
 impl Runtime {
@@ -141,9 +118,7 @@ pub fn measure(job: &mut Job, tasks: u64, repeats: usize) -> Result<Report, Stri
             core.samples.push(each(cpu));
         }
     }
-    Ok(Report {
-        series: vec![total, submit, core],
-    })
+    Ok(Report { series: vec![total, submit, core] })
 }
 
 /// Submits with `spawn`, then takes the result of every handle in the order of submission.
@@ -152,19 +127,11 @@ fn blocking<H>(tasks: u64, spawn: impl FnMut(u64) -> H, take: impl FnMut(H) -> u
     let handles: Vec<H> = (0..tasks).map(spawn).collect();
     let submit = start.elapsed();
     let sum = handles.into_iter().map(take).fold(0, u64::wrapping_add);
-    Run {
-        submit,
-        total: start.elapsed(),
-        sum,
-    }
+    Run { submit, total: start.elapsed(), sum }
 }
 
 /// As [`blocking`], for handles that are awaited.
-async fn awaiting<H: Future>(
-    tasks: u64,
-    spawn: impl FnMut(u64) -> H,
-    value: impl Fn(H::Output) -> u64,
-) -> Run {
+async fn awaiting<H: Future>(tasks: u64, spawn: impl FnMut(u64) -> H, value: impl Fn(H::Output) -> u64) -> Run {
     let start = Instant::now();
     let handles: Vec<H> = (0..tasks).map(spawn).collect();
     let submit = start.elapsed();
@@ -172,9 +139,5 @@ async fn awaiting<H: Future>(
     for handle in handles {
         sum = sum.wrapping_add(value(handle.await));
     }
-    Run {
-        submit,
-        total: start.elapsed(),
-        sum,
-    }
+    Run { submit, total: start.elapsed(), sum }
 }

@@ -50,18 +50,12 @@ fn recv_helping(receiver: Receiver<u64>) -> u64 {
 
 pub(super) fn scope_outside(workers: usize) -> Job {
     let pool = rayon_pool(workers);
-    Box::new(move |tasks| {
-        slots(tasks, |slots| {
-            pool.in_place_scope(|scope| fill(scope, slots))
-        })
-    })
+    Box::new(move |tasks| slots(tasks, |slots| pool.in_place_scope(|scope| fill(scope, slots))))
 }
 
 pub(super) fn scope_inside(workers: usize) -> Job {
     let pool = rayon_pool(workers);
-    Box::new(move |tasks| {
-        pool.install(|| slots(tasks, |slots| ::rayon::scope(|scope| fill(scope, slots))))
-    })
+    Box::new(move |tasks| pool.install(|| slots(tasks, |slots| ::rayon::scope(|scope| fill(scope, slots)))))
 }
 
 fn fill<'scope>(scope: &Scope<'scope>, slots: &'scope mut [u64]) -> Instant {
@@ -77,9 +71,5 @@ fn slots(tasks: u64, fill: impl FnOnce(&mut [u64]) -> Instant) -> Run {
     let mut slots: Vec<u64> = (0..tasks).map(|_| 0).collect();
     let submitted = fill(&mut slots);
     let sum = slots.into_iter().fold(0, u64::wrapping_add);
-    Run {
-        submit: submitted - start,
-        total: start.elapsed(),
-        sum,
-    }
+    Run { submit: submitted - start, total: start.elapsed(), sum }
 }

@@ -20,9 +20,7 @@ pub(super) fn pool_inside(workers: usize) -> Job {
         let (sender, receiver) = channel();
         let inner = pool.clone();
         pool.execute(move || {
-            sender
-                .send(pool_run(&inner, tasks))
-                .expect("the caller waits");
+            sender.send(pool_run(&inner, tasks)).expect("the caller waits");
         });
         receiver.recv().expect("the submitter sends")
     })

@@ -5,10 +5,7 @@ use ::tokio::runtime::{Builder, Runtime};
 use super::{Job, Run, awaiting, task};
 
 fn runtime(workers: usize) -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(workers)
-        .build()
-        .expect("tokio starts its workers")
+    Builder::new_multi_thread().worker_threads(workers).build().expect("tokio starts its workers")
 }
 
 pub(super) fn outside(workers: usize) -> Job {
@@ -18,18 +15,9 @@ pub(super) fn outside(workers: usize) -> Job {
 
 pub(super) fn inside(workers: usize) -> Job {
     let runtime = runtime(workers);
-    Box::new(move |tasks| {
-        runtime
-            .block_on(runtime.spawn(spawn_all(tasks)))
-            .expect("the submitter does not panic")
-    })
+    Box::new(move |tasks| runtime.block_on(runtime.spawn(spawn_all(tasks))).expect("the submitter does not panic"))
 }
 
 async fn spawn_all(tasks: u64) -> Run {
-    awaiting(
-        tasks,
-        |i| ::tokio::spawn(async move { task(i) }),
-        |r| r.expect("the task does not panic"),
-    )
-    .await
+    awaiting(tasks, |i| ::tokio::spawn(async move { task(i) }), |r| r.expect("the task does not panic")).await
 }
