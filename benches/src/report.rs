@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
 /// The samples of one metric, in the order they were taken.
@@ -45,24 +47,20 @@ impl Report {
 
 /// Runs `f` and returns what it gave, the time it took and the CPU time the whole process used meanwhile.
 pub fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration, Duration) {
-    let cpu = cpu_time(libc::RUSAGE_SELF);
+    let cpu = cpu_time(UsageWho::RUSAGE_SELF);
     let start = Instant::now();
     let value = f();
     let wall = start.elapsed();
-    (value, wall, cpu_time(libc::RUSAGE_SELF).saturating_sub(cpu))
+    (value, wall, cpu_time(UsageWho::RUSAGE_SELF).saturating_sub(cpu))
 }
 
-/// User and system time of `who`: `RUSAGE_SELF`, or `RUSAGE_CHILDREN` for the children waited for.
-pub fn cpu_time(who: libc::c_int) -> Duration {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: `usage` is valid for a write of one `rusage`, which is plain data and so valid zeroed if the call fails.
-    let usage = unsafe {
-        libc::getrusage(who, usage.as_mut_ptr());
-        usage.assume_init()
+/// User and system time of `who`: this process, or the children it has waited for.
+pub fn cpu_time(who: UsageWho) -> Duration {
+    let Ok(usage) = getrusage(who) else {
+        return Duration::ZERO;
     };
-    time(usage.ru_utime) + time(usage.ru_stime)
-}
-
-fn time(t: libc::timeval) -> Duration {
-    Duration::from_secs(t.tv_sec.unsigned_abs()) + Duration::from_micros(t.tv_usec.unsigned_abs())
+    [usage.user_time(), usage.system_time()]
+        .into_iter()
+        .map(|time| Duration::from_micros(time.num_microseconds().unsigned_abs()))
+        .sum()
 }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use super::rows::total;
 use super::{Args, note, undisturbed};
 use crate::report::Report;
-use crate::spawn::{RUNTIMES, Workload};
+use crate::spawn::{RUNTIMES, SMOL_THREADS, Workload};
 use crate::{cholesky, spawn};
 
 /// The allocator a process runs with.
@@ -50,7 +50,8 @@ impl fmt::Display for Measurement {
 impl Measurement {
     /// Runs the process once.
     pub(super) fn run(&self) -> Result<Report, Box<dyn Error>> {
-        let output = Command::new(&self.program).args(&self.args).output()?;
+        let output =
+            Command::new(&self.program).args(&self.args).env(SMOL_THREADS, self.workers.to_string()).output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(format!("{self}: {}: {}", output.status, said.trim()).into());

@@ -4,6 +4,9 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::UsageWho;
+use nix::unistd::{SysconfVar, sysconf};
+
 use crate::report::cpu_time;
 
 /// A look at the machine's and the driver's CPU time; the next look tells what happened between.
@@ -16,7 +19,11 @@ pub(super) struct Gauge {
 
 impl Gauge {
     pub(super) fn now() -> Gauge {
-        Gauge { at: Instant::now(), busy: busy(), own: cpu_time(libc::RUSAGE_SELF) + cpu_time(libc::RUSAGE_CHILDREN) }
+        Gauge {
+            at: Instant::now(),
+            busy: busy(),
+            own: cpu_time(UsageWho::RUSAGE_SELF) + cpu_time(UsageWho::RUSAGE_CHILDREN),
+        }
     }
 
     /// Cores that others kept busy since this look; zero where the system does not tell.
@@ -50,7 +57,6 @@ fn busy() -> Option<Duration> {
         return None;
     };
     let ticks = user + nice + system + irq + softirq + steal;
-    // SAFETY: `sysconf` takes no pointer.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
     Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }

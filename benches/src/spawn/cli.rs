@@ -33,12 +33,13 @@ struct Args {
 /// When the runtime is unknown or cannot run the workload, and when a result is wrong.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
-    // SAFETY: no other thread runs yet.
-    unsafe { env::set_var(SMOL_THREADS, args.workers.to_string()) };
     let runtime = Runtime::find(&args.runtime).ok_or("no runtime of that name")?;
     let start = runtime
         .start(args.workload, args.workers)
         .ok_or("the runtime cannot run this workload with so many workers")?;
+    if runtime.name == "smol" && env::var(SMOL_THREADS).ok() != Some(args.workers.to_string()) {
+        return Err(format!("smol starts as many workers as {SMOL_THREADS} says").into());
+    }
     let mut job = start(args.workers);
     measure(&mut job, args.tasks, args.repeats)?.print()?;
     Ok(())

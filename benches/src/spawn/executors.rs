@@ -10,7 +10,7 @@ use smol::channel::{Receiver, Sender, bounded};
 use super::{Job, Run, awaiting, task};
 
 /// Where smol reads how many workers to start, at its first task.
-pub(super) const SMOL_THREADS: &str = "SMOL_THREADS";
+pub const SMOL_THREADS: &str = "SMOL_THREADS";
 
 static FIXED: StaticExecutor = StaticExecutor::new();
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use self::executors::SMOL_THREADS;
+pub use self::executors::SMOL_THREADS;
 use crate::report::{Report, Series, timed};
 
 /// Who submits the tasks.
@@ -140,4 +140,20 @@ async fn awaiting<H: Future>(tasks: u64, spawn: impl FnMut(u64) -> H, value: imp
         sum = sum.wrapping_add(value(handle.await));
     }
     Run { submit, total: start.elapsed(), sum }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtime_gives_the_sum() {
+        for &workload in Workload::value_variants() {
+            for runtime in RUNTIMES {
+                if let Some(start) = runtime.start(workload, 2) {
+                    assert_eq!(start(2)(1000).sum, expected(1000), "{} {workload:?}", runtime.name);
+                }
+            }
+        }
+    }
 }
