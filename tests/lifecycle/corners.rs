@@ -215,7 +215,7 @@ fn an_error_that_panics_when_dropped_ends_nothing_else() {
         future.wait().unwrap();
         drop(future);
         ex.submit_result(|| Err::<u32, _>(BadError)).detach();
-        let dependent = ex.submit_after(&ex.submit_result(|| Err::<u32, _>(BadError)), |n| *n);
+        let dependent = ex.submit_after(ex.submit_result(|| Err::<u32, _>(BadError)), |n| *n);
         dependent.wait().unwrap();
         drop(dependent);
         assert_eq!(ex.submit(|| 1).result().unwrap(), 1);
