@@ -16,6 +16,7 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
     ("src/scheduler/inbox.rs", "ready tasks are linked through themselves"),
     ("src/scheduler/outstanding.rs", "promises are ended by address"),
     ("src/task", "one erased allocation per task, shared by counted references"),
+    ("tests/fork.rs", "a test of fork() forks"),
 ];
 
 /// Who may import whom, lowest first: the layers below one's own, and one's neighbours where they are `mutual`.
