@@ -60,6 +60,7 @@ mod executor;
 mod fork;
 #[cfg(not(heist_loom))]
 mod future;
+mod global;
 mod panics;
 mod placement;
 #[cfg(not(heist_loom))]

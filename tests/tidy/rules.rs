@@ -28,7 +28,7 @@ const LAYERS: &[Layer] = &[
     Layer { modules: &["future", "forkjoin", "graph", "data", "io", "lease"], mutual: false },
     Layer { modules: &["sync", "actor"], mutual: false },
     Layer { modules: &["rank"], mutual: true },
-    Layer { modules: &["executor", "builder", "placement", "current", "diagnostics"], mutual: true },
+    Layer { modules: &["executor", "builder", "global", "placement", "current", "diagnostics"], mutual: true },
 ];
 
 pub(crate) const MOST_LINES: usize = 800;
