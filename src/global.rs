@@ -1,10 +1,9 @@
 //! The executor of the process, for code that is handed none.
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::builder::Builder;
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
+use crate::primitive::lock::Mutex;
 
 /// Never dropped, so the end of `main` waits for no worker.
 static GLOBAL: Mutex<Option<Executor>> = Mutex::new(None);
@@ -23,7 +22,7 @@ impl Builder {
     /// # Ok::<(), heist::Error>(())
     /// ```
     pub fn build_global(self) -> Result<(), Error> {
-        let mut global = GLOBAL.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut global = GLOBAL.lock();
         if global.is_some() {
             return Err(Error::new(ErrorKind::AlreadySet("the process's executor")));
         }
@@ -39,7 +38,7 @@ impl Executor {
     /// # Errors
     /// As [`Builder::build`].
     pub fn global() -> Result<Self, Error> {
-        let mut global = GLOBAL.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut global = GLOBAL.lock();
         if let Some(executor) = &*global {
             return Ok(executor.clone());
         }
