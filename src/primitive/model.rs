@@ -32,9 +32,6 @@ impl Tally {
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
-    pub(crate) fn sub(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
     pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
