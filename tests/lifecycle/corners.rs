@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use heist::{Executor, Shutdown};
 
-use crate::watchdog::{until, within};
+use crate::watchdog::within;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
