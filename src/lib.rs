@@ -60,8 +60,10 @@ mod executor;
 mod fork;
 #[cfg(not(heist_loom))]
 mod future;
+#[cfg(not(heist_loom))]
 mod global;
 mod panics;
+#[cfg(not(heist_loom))]
 mod placement;
 #[cfg(not(heist_loom))]
 pub mod prelude;
