@@ -10,13 +10,7 @@ use crate::error::{Error, ErrorKind};
 /// Spare threads an executor may make, unless the system allows fewer.
 const MAX_SPARE_THREADS: usize = 4096;
 
-/// Names a number in the environment.
-///
-/// | variable | meaning |
-/// |---|---|
-/// | `HEIST_WORKERS` | workers of an executor whose builder does not say |
-/// | `HEIST_SEED` | seed of an executor whose builder does not say |
-/// | `HEIST_SYSFS_ROOT` | root of a recorded host to take the topology from; nothing is pinned then |
+/// A number in the environment; the table of the names is in the crate's documentation.
 fn number<N: std::str::FromStr>(name: &str) -> Result<Option<N>, Error> {
     match std::env::var(name) {
         Ok(text) if !text.is_empty() => text.parse().map(Some).map_err(|_| {
@@ -46,10 +40,14 @@ pub(crate) struct Host {
 
 /// Reads the host. `inherited` is the affinity mask from before any thread was pinned.
 pub(crate) fn host(inherited: &CpuSet) -> Result<Host, Error> {
-    let recorded = std::env::var_os("HEIST_SYSFS_ROOT").map(PathBuf::from);
+    let recorded = std::env::var_os("HEIST_SYSFS_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from);
     let real = recorded.is_none();
     let root = recorded.unwrap_or_else(|| PathBuf::from("/"));
     let allowed = if real { inherited.clone() } else { heist_numa::online(&root)? };
+    if !real && allowed.is_empty() {
+        let text = format!("HEIST_SYSFS_ROOT is `{}`, below which no recorded CPUs are found", root.display());
+        return Err(Error::new(ErrorKind::Setting(text)));
+    }
     let mut warnings = Vec::new();
     let cores = match Cores::read(&root, &allowed) {
         Err(error) if error.is_syntax() => {

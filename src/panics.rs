@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind, TaskErrorKind};
 thread_local! {
     /// How many `catch` are under way on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// How many drops, callbacks and hooks of the user's, called by heist, are under way on this thread.
+    static ASIDE: Cell<usize> = const { Cell::new(0) };
     /// Where the panic that is under way was seen by the hook.
     static SEEN: RefCell<Option<Backtrace>> = const { RefCell::new(None) };
 }
@@ -48,6 +50,10 @@ pub enum PanicReport {
 pub(crate) fn install(report: PanicReport) {
     // ORDERING: Relaxed; a lone flag.
     KEEP.store(report == PanicReport::Keep, Ordering::Relaxed);
+    if std::thread::panicking() {
+        // The hook cannot be changed now; reports go where they went before.
+        return;
+    }
     INSTALLED.get_or_init(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -94,13 +100,21 @@ pub(crate) fn catch_drop(call: impl FnOnce()) {
         // ORDERING: Relaxed; a lone counter.
         DROP_PANICS.fetch_add(1, Ordering::Relaxed);
         if let Some(hook) = DROP_HOOK.get() {
-            let _ = catch_unwind(AssertUnwindSafe(|| hook(&message))).map_err(std::mem::forget);
+            // Whose own panics end here.
+            let _ = catch_with_plain_payload(|| hook(&message));
         }
     }
 }
 
 /// As [`catch`], for what is itself called while a payload is dropped: a payload whose drop panics is leaked.
 fn catch_with_plain_payload(call: impl FnOnce()) -> Result<(), TaskErrorKind> {
+    ASIDE.with(|aside| aside.set(aside.get() + 1));
+    let result = catch_aside(call);
+    ASIDE.with(|aside| aside.set(aside.get() - 1));
+    result
+}
+
+fn catch_aside(call: impl FnOnce()) -> Result<(), TaskErrorKind> {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(call));
     DEPTH.with(|depth| depth.set(depth.get() - 1));
@@ -109,6 +123,12 @@ fn catch_with_plain_payload(call: impl FnOnce()) -> Result<(), TaskErrorKind> {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
         TaskErrorKind::Panicked { message, backtrace: None }
     })
+}
+
+/// Whether this thread is within a drop, a callback or a hook that heist has called. Something of the executor may wait
+/// for its end.
+pub(crate) fn is_aside() -> bool {
+    ASIDE.with(Cell::get) > 0
 }
 
 /// How many panics came out of drops of closures, values and panic payloads and out of callbacks, in this process.

@@ -9,7 +9,8 @@ use super::task_future::TaskFuture;
 use super::watch::{Entry, Watch};
 use crate::error::TaskError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{Waited, help_any, is_elsewhere};
+use crate::scheduler::{Waited, blocked, help_once, is_elsewhere};
+use crate::task::Handle;
 
 /// Yields each future once it is done, with its result: values, errors and cancellations alike.
 ///
@@ -135,12 +136,27 @@ impl<T> AsCompleted<T> {
     where
         T: Clone + Sync,
     {
-        if self.is_empty() {
-            return None;
+        loop {
+            let left = &self.waiting;
+            let watch = &self.watch;
+            let number = poll_fn(|context| match watch.pop_or_wake(context.waker()) {
+                Some(number) => Poll::Ready(Some(number)),
+                None if left.values().next().is_none_or(|(future, _)| is_elsewhere(future.handle())) => {
+                    Poll::Ready(None)
+                }
+                None => Poll::Pending,
+            });
+            let Some(number) = number.await else {
+                if !self.is_empty() {
+                    self.ended_early = Waited::Forked.error();
+                }
+                return None;
+            };
+            let taken = self.take(number);
+            if taken.is_some() {
+                return taken;
+            }
         }
-        let number =
-            poll_fn(|context| self.watch.pop_or_wake(context.waker()).map_or(Poll::Pending, Poll::Ready)).await;
-        self.take(number)
     }
 
     fn take(&mut self, number: u64) -> Option<(TaskFuture<T>, Result<T, TaskError>)>
@@ -152,10 +168,13 @@ impl<T> AsCompleted<T> {
         Some((future, result))
     }
 
-    /// Runs one of the futures on this thread, if it is an executor's and the future not begun; whether one was tried.
+    /// Runs one of the futures, or an input of it, on this thread, if that is an executor's and the task not begun;
+    /// whether there is another one to try.
     fn help(&mut self) -> bool {
-        let Some(number) = self.unhelped.pop_front() else { return false };
-        help_any(self.waiting.get(&number).map(|(future, _)| future.handle()));
+        let Some(number) = self.unhelped.front() else { return false };
+        if !self.waiting.get(number).is_some_and(|(future, _)| help_once(future.handle())) {
+            self.unhelped.pop_front();
+        }
         true
     }
 }
@@ -180,8 +199,14 @@ impl<T: Clone + Sync> Iterator for AsCompleted<T> {
             if self.deadline.is_none() && self.help() {
                 continue;
             }
-            let elsewhere = self.waiting.values().next().is_some_and(|(future, _)| is_elsewhere(future.handle()));
-            let waited = if elsewhere { Waited::Forked } else { self.watch.sleep(self.deadline) };
+            let left = self.waiting.values().map(|(future, _)| future.handle());
+            let waited = if left.clone().next().is_some_and(is_elsewhere) {
+                Waited::Forked
+            } else if self.deadline.is_none() && blocked::all_lead_back(left.map(Handle::task)) {
+                Waited::Deadlock
+            } else {
+                self.watch.sleep(self.deadline)
+            };
             match waited {
                 Waited::Done => {}
                 _ if self.has_ready() => {}

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use super::task_future::TaskFuture;
 use super::watch::{Entry, Watch};
 use crate::error::TaskError;
+use crate::fork;
 use crate::primitive::sync::Arc;
-use crate::scheduler::{Waited, help_any, is_elsewhere};
+use crate::scheduler::{Waited, blocked, help_once, is_elsewhere};
+use crate::task::Handle;
 
 /// Which futures were done when a wait ended, each set in the order of the input. Failed and cancelled ones are done.
 #[derive(Debug)]
@@ -49,23 +51,36 @@ impl<'a, T> Group<'a, T> {
         if self.futures.iter().any(|future| is_elsewhere(future.handle())) {
             return Waited::Forked;
         }
-        let mut unhelped = self.futures.iter();
+        if deadline.is_none() {
+            self.help();
+        }
+        let Some(_note) = self.note(deadline) else { return Waited::Deadlock };
         while !self.enough() {
-            if deadline.is_none() {
-                // One look at each: what runs elsewhere now, or waits for what does, is left to the other workers.
-                let next = unhelped.next();
-                if next.is_some() {
-                    help_any(next.map(TaskFuture::handle));
-                    continue;
-                }
-            }
-            match self.watch.sleep(deadline) {
-                Waited::Done => {}
-                _ if self.enough() => return Waited::Done,
-                early => return early,
+            let waited = self.watch.sleep(deadline);
+            if waited != Waited::Done && !self.enough() {
+                return waited;
             }
         }
         Waited::Done
+    }
+
+    /// Runs the futures on this thread, if it is an executor's, each as far as it goes: what runs elsewhere, or waits for
+    /// what does, is left to the other workers.
+    fn help(&mut self) {
+        for future in self.futures {
+            while !self.enough() && help_once(future.handle()) {}
+        }
+    }
+
+    /// Notes the wait, if it is for all that are left; none when it could never end.
+    fn note(&self, deadline: Option<Instant>) -> Option<blocked::Note> {
+        let unfinished =
+            || self.futures.iter().map(TaskFuture::handle).filter(|task| !task.head().state.load().is_done());
+        let needs_all = deadline.is_none() && unfinished().count() <= self.missing;
+        if deadline.is_none() && !needs_all && blocked::all_lead_back(unfinished().map(Handle::task)) {
+            return None;
+        }
+        blocked::enter(unfinished().filter(|_| needs_all).map(Handle::task))
     }
 
     fn split(self, waited: Waited) -> DoneNotDone<T> {
@@ -153,9 +168,15 @@ pub fn wait_n_timeout<T>(futures: &[TaskFuture<T>], count: usize, timeout: Durat
 
 /// As [`wait_n`], awaited under any async runtime.
 pub fn wait_n_async<T: Send>(futures: &[TaskFuture<T>], count: usize) -> impl Future<Output = DoneNotDone<T>> + Send {
+    // The process before any fork.
+    let mut looked_in = 0;
     let mut group = Some(Group::new(futures, count));
     poll_fn(move |context| {
         let Some(waiting) = &mut group else { return Poll::Pending };
+        if looked_in != fork::generation() && futures.iter().any(|future| is_elsewhere(future.handle())) {
+            return group.take().map_or(Poll::Pending, |group| Poll::Ready(group.split(Waited::Forked)));
+        }
+        looked_in = fork::generation();
         while waiting.missing > 0 {
             if waiting.watch.pop_or_wake(context.waker()).is_none() {
                 return Poll::Pending;

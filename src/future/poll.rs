@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use super::task_future::TaskFuture;
 use crate::error::TaskError;
 use crate::primitive::sync::Arc;
+use crate::scheduler::is_elsewhere;
 use crate::task::{Action, Handle, Listener, listen, withdraw};
 
 /// The place of one awaiting task in a list of those who wait; taken back when it is dropped.
@@ -14,9 +15,9 @@ use crate::task::{Action, Handle, Listener, listen, withdraw};
 struct Registration(Option<Arc<Listener>>);
 
 impl Registration {
-    /// Whether the task is done; if not, `waker` is woken when it is.
+    /// Whether the task is done, or will never be in this process; if not, `waker` is woken when it is.
     fn poll(&mut self, task: &Handle, waker: &Waker) -> bool {
-        if task.head().state.load().is_done() {
+        if task.head().state.load().is_done() || is_elsewhere(task) {
             return true;
         }
         if let Some(listener) = &self.0 {

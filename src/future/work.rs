@@ -1,6 +1,6 @@
 //! The closures of tasks without inputs.
 
-use crate::error::TaskErrorKind;
+use crate::error::{TaskError, TaskErrorKind};
 use crate::task::Work;
 
 /// A closure that gives a value.
@@ -30,7 +30,11 @@ where
     }
 }
 
-/// What a task's own `Err` becomes.
+/// What a task's own `Err` becomes. The error of another task is passed on with its root, as by an input, so errors do
+/// not nest.
 pub(crate) fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TaskErrorKind {
-    TaskErrorKind::Failed(error.into())
+    match error.into().downcast::<TaskError>() {
+        Ok(passed_on) => TaskErrorKind::Dependency(passed_on.root().clone()),
+        Err(own) => TaskErrorKind::Failed(own),
+    }
 }

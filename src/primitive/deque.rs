@@ -48,6 +48,14 @@ mod twin {
         pub(crate) fn is_empty(&self) -> bool {
             self.0.is_empty()
         }
+        /// Takes the oldest item.
+        pub(crate) fn steal(&self) -> Steal<T> {
+            match self.0.steal() {
+                crossbeam_deque::Steal::Success(item) => Steal::Success(item),
+                crossbeam_deque::Steal::Empty => Steal::Empty,
+                crossbeam_deque::Steal::Retry => Steal::Retry,
+            }
+        }
         /// Takes some of the oldest items: one is returned, the rest go to `into`.
         pub(crate) fn steal_into(&self, into: &Deque<T>) -> Steal<T> {
             match self.0.steal_batch_and_pop(&into.0) {
@@ -103,13 +111,16 @@ mod twin {
             self.0.lock().items.is_empty()
         }
         /// The first look at a filled deque loses its race, as crossbeam's may.
-        pub(crate) fn steal_into(&self, _into: &Deque<T>) -> Steal<T> {
+        pub(crate) fn steal(&self) -> Steal<T> {
             let mut this = self.0.lock();
             if !this.items.is_empty() && !this.retried {
                 this.retried = true;
                 return Steal::Retry;
             }
             this.items.pop_front().map_or(Steal::Empty, Steal::Success)
+        }
+        pub(crate) fn steal_into(&self, _into: &Deque<T>) -> Steal<T> {
+            self.steal()
         }
     }
 }

@@ -18,6 +18,15 @@ pub(crate) struct Frame {
     below: *const Frame,
 }
 
+/// Takes the innermost frame away, also when its task unwinds.
+struct Pop(*const Frame);
+
+impl Drop for Pop {
+    fn drop(&mut self) {
+        local(|local| local.frames.set(self.0));
+    }
+}
+
 /// The record of a thread.
 pub(crate) struct Local {
     /// The executor this thread belongs to; null outside.
@@ -63,6 +72,12 @@ impl Local {
         let here = std::ptr::from_ref(&registry).addr();
         // Half of the stack is left to the tasks themselves.
         self.help_floor.set(here.saturating_sub(stack_size / 2));
+    }
+
+    /// Makes this thread one like any other again.
+    pub(super) fn leave(&self) {
+        self.registry.set(std::ptr::null());
+        self.returning.set(false);
     }
 
     /// Sits down on the seat of `worker`.
@@ -111,9 +126,8 @@ impl Local {
     pub(crate) fn within<R>(task: NonNull<Header>, call: impl FnOnce() -> R) -> R {
         let frame = local(|local| Frame { task, below: local.frames.get() });
         local(|local| local.frames.set(&raw const frame));
-        let result = call();
-        local(|local| local.frames.set(frame.below));
-        result
+        let _pop = Pop(frame.below);
+        call()
     }
 
     /// The head of the innermost task on this stack.

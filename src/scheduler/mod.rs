@@ -2,7 +2,7 @@
 #![doc = include_str!("README.md")]
 
 #[cfg(not(heist_loom))]
-mod blocked;
+pub(crate) mod blocked;
 #[allow(unsafe_code, reason = "a thread's record points to its registry, its worker and the tasks on its stack")]
 #[cfg(not(heist_loom))]
 mod context;
@@ -38,4 +38,4 @@ pub(crate) use ending::Phase;
 #[cfg(not(heist_loom))]
 pub(crate) use registry::{Registry, Settings};
 #[cfg(not(heist_loom))]
-pub(crate) use wait::{Waited, help_any, is_elsewhere, sleep, wait};
+pub(crate) use wait::{Waited, help_once, is_elsewhere, sleep, wait};

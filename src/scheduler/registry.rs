@@ -3,7 +3,6 @@
 use std::panic::Location;
 use std::time::Instant;
 
-use super::blocked::Blocked;
 use super::context::{Local, local};
 use super::ending::{Ending, Phase};
 use super::idle::Idle;
@@ -58,13 +57,13 @@ pub(crate) struct Registry {
     outside: Box<[Padded<Counters>]>,
     pub(super) spares: Spares,
     pub(crate) outstanding: Outstanding,
-    pub(super) blocked: Blocked,
     pub(super) stuck: Stuck,
     /// Itself, for the threads it makes.
     this: std::sync::Weak<Self>,
     /// Handles of the executor; the last one to go closes it.
     pub(crate) handles: AtomicUsize,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    pub(super) joining: Mutex<()>,
     pub(super) ended: Mutex<bool>,
     pub(super) ended_now: Condvar,
     pub(crate) started: Instant,
@@ -91,11 +90,11 @@ impl Registry {
             outside: (0..OUTSIDE).map(|_| Counters::new()).collect(),
             spares: Spares::new(settings.max_spare_threads),
             outstanding: Outstanding::new(),
-            blocked: Blocked::new(),
             stuck: Stuck::new(),
             this: this.clone(),
             handles: AtomicUsize::new(1),
             threads: Mutex::new(Vec::new()),
+            joining: Mutex::new(()),
             ended: Mutex::new(false),
             ended_now: Condvar::new(),
             started: Instant::now(),
@@ -103,6 +102,8 @@ impl Registry {
             kept: Mutex::new(Some(kept)),
             settings,
         });
+        let scheduler: std::sync::Weak<dyn Schedule> = registry.this.clone();
+        task::announce(registry.id, scheduler);
         for (index, deque) in deques.into_iter().enumerate() {
             let victims = Victims::new(&registry.settings.rings[index]);
             let worker = Worker::new(index, deque, victims, registry.settings.seed);
@@ -157,7 +158,7 @@ impl Registry {
     /// The name of a thread made for `worker`. A naming function that panics, or a name the system cannot take, does no
     /// harm.
     fn thread_name(&self, worker: usize) -> String {
-        let name = crate::panics::catch(|| (self.settings.thread_name)(worker));
+        let name = panics::catch(|| (self.settings.thread_name)(worker));
         name.map_or_else(|_| format!("heist-{worker}"), |name| name.replace('\0', "?"))
     }
 
@@ -312,7 +313,8 @@ impl Registry {
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
         if !local(|local| local.serves(self)) {
-            // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the task counted above is seen there.
+            // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the count above is seen
+            // there.
             fence(Ordering::SeqCst);
             if self.phase() >= Phase::Cancelling {
                 self.finished();
@@ -430,8 +432,6 @@ impl Registry {
 
 impl Schedule for Registry {
     fn ready(&self, task: Ready) {
-        // Once queued, the task may end before this call does, and with it what keeps the registry for an outsider.
-        let _kept = if local(|local| local.serves(self)) { None } else { self.strong() };
         self.queue(task);
     }
     fn finished(&self) {
@@ -445,6 +445,7 @@ impl Schedule for Registry {
 impl Drop for Registry {
     /// What still lies in an inbox are entries of tasks that are done.
     fn drop(&mut self) {
+        task::retract(self.id);
         self.cancel_inboxes();
     }
 }

@@ -3,6 +3,7 @@
 use super::context::local;
 use super::ending::Phase;
 use super::registry::Registry;
+use crate::panics;
 use crate::primitive::atomic::{Ordering, fence};
 
 impl Registry {
@@ -21,10 +22,10 @@ impl Registry {
         self.end_if_quiescent();
     }
 
-    /// Waits until every task is done and every thread has left. From one of the executor's own threads: returns at
-    /// once, since that thread itself is waited for.
+    /// Waits until every task is done and every thread has left. From one of the executor's own threads, or from what
+    /// heist has called in the middle of a task's end: returns at once, since that is itself waited for.
     pub(crate) fn join(&self) {
-        if self.is_forked() || local(|local| local.serves(self)) {
+        if self.is_forked() || local(|local| local.serves(self)) || panics::is_aside() {
             return;
         }
         let mut ended = self.ended.lock();
@@ -32,6 +33,8 @@ impl Registry {
             ended = self.ended_now.wait(ended);
         }
         drop(ended);
+        // Held while threads are joined, so that a second caller does not return before they have left.
+        let _joining = self.joining.lock();
         loop {
             let threads = self.take_threads();
             if threads.is_empty() {
@@ -60,5 +63,8 @@ impl Registry {
                 self.wake(worker);
             }
         }
+        // A push may have seen the counts that were only raised for the look.
+        fence(Ordering::SeqCst);
+        self.notify_if_work();
     }
 }

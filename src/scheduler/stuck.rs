@@ -11,7 +11,7 @@ use crate::primitive::lock::Mutex;
 use crate::primitive::park::Parker;
 
 /// How long every seat must be stuck, with work queued and nothing moving, before the first wait is given up.
-const GRACE: Duration = Duration::from_millis(200);
+const GRACE: Duration = Duration::from_secs(1);
 /// How often a stuck wait looks around.
 const LOOK: Duration = Duration::from_millis(20);
 

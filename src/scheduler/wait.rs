@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::blocked;
 use super::context::{Local, local};
 use super::ending::Phase;
 use super::registry::Registry;
@@ -95,11 +96,11 @@ fn wait_helping(task: &Handle) -> Waited {
     }
 }
 
-/// Runs one of `tasks` that nobody has begun, or one of its inputs; false when there is none.
-pub(crate) fn help_any<'a>(tasks: impl IntoIterator<Item = &'a Handle>) -> bool {
+/// Runs `task`, if nobody has begun it, or an input that it misses; false when there is nothing to run.
+pub(crate) fn help_once(task: &Handle) -> bool {
     local(|local| {
-        let Some(registry) = local.registry().filter(|_| local.may_help()) else { return false };
-        tasks.into_iter().filter(|task| task.head().executor == registry.id).any(|task| help_one(registry, task))
+        let own = local.registry().filter(|own| own.id == task.head().executor && local.may_help());
+        own.is_some_and(|registry| help_one(registry, task))
     })
 }
 
@@ -138,11 +139,13 @@ fn block_on(task: &Handle, deadline: Option<Instant>) -> Waited {
         return Waited::Done;
     }
     // A wait with a deadline ends by itself, so it closes no circle.
-    let noted =
-        local(|local| local.registry().filter(|_| deadline.is_none()).map(|own| own.blocked.enter(task.task())));
-    if noted == Some(false) {
-        return Waited::Deadlock;
-    }
+    let note = match deadline {
+        Some(_) => None,
+        None => match blocked::enter(std::iter::once(task.task())) {
+            None => return Waited::Deadlock,
+            note => note,
+        },
+    };
     let parker = Arc::new(Parker::new());
     let listener = Listener::new(Action::Unpark(parker.clone()));
     let waited = match task::listen(task.head(), &listener) {
@@ -152,9 +155,7 @@ fn block_on(task: &Handle, deadline: Option<Instant>) -> Waited {
     if waited != Waited::Done && listener.cancel() {
         task::withdraw(task.head());
     }
-    if noted.is_some() {
-        local(|local| local.registry().map(|registry| registry.blocked.leave()));
-    }
+    drop(note);
     if done() { Waited::Done } else { waited }
 }
 

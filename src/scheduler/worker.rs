@@ -15,7 +15,7 @@ use crate::task::{self, Ready};
 
 /// Dependents that run one after the other without a look at the queues (a chain never ends by itself).
 const DIRECT: u32 = 64;
-/// Finds between two looks at the inbox that come before the own deque (a LIFO deque may never empty).
+/// Finds between two looks at what has waited longest, in the inbox or the own deque (a LIFO deque may never empty).
 const FAIR: u32 = 64;
 /// Looks through all queues before a worker sleeps, and pauses between two of them.
 const SEARCHES: u32 = 40;
@@ -45,15 +45,29 @@ impl Worker {
         let finds = self.finds.get().wrapping_add(1);
         self.finds.set(finds);
         if finds.is_multiple_of(FAIR)
-            && let Some(task) = self.take_inbox(registry, registry.inbox_of(self.index))
+            && let Some(task) = self.find_oldest(registry, finds)
         {
             return Some(task);
         }
         registry.slots[self.index].take_next().or_else(|| self.deque.pop()).or_else(|| self.find_far(registry))
     }
 
+    /// What the newest would keep waiting for ever: in turn what is in the inbox and the oldest of the own deque.
+    #[cold]
+    fn find_oldest(&self, registry: &Registry, finds: u32) -> Option<Ready> {
+        if finds.is_multiple_of(2 * FAIR)
+            && let Steal::Success(task) = registry.slots[self.index].stealer.steal()
+        {
+            return Some(task);
+        }
+        self.take_inbox(registry, registry.inbox_of(self.index))
+    }
+
     #[inline(never)]
     fn find_far(&self, registry: &Registry) -> Option<Ready> {
+        // Nothing waits in the own queues. Counted from here, not from idle searches, whose number is a matter of time:
+        // one worker repeats itself.
+        self.finds.set(0);
         let own = registry.inbox_of(self.index);
         self.take_inbox(registry, own)
             .or_else(|| self.steal(registry))
@@ -191,19 +205,22 @@ enum Left {
     Ended,
 }
 
-/// The life of a thread of an executor, from the worker it was made for to the executor's end.
+/// The life of a thread of an executor, from the worker it was made for to the executor's end. To the hooks it is a
+/// thread like any other, on the core of its worker.
 pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
     let spare = Spare::new();
     let index = first.index;
-    local(|local| local.join(registry, registry.settings.stack_size));
+    registry.pin(index);
     if let Some(hook) = &registry.settings.on_start {
         crate::panics::catch_drop(|| hook(index));
     }
+    local(|local| local.join(registry, registry.settings.stack_size));
     let mut next = Some(first);
-    let mut pinned_to = None;
+    let mut pinned_to = index;
     while let Some(worker) = next {
-        if pinned_to.replace(worker.index) != Some(worker.index) {
-            registry.pin(worker.index);
+        if worker.index != pinned_to {
+            pinned_to = worker.index;
+            registry.pin(pinned_to);
         }
         local(|local| local.sit(worker));
         next = match drive(registry) {
@@ -212,6 +229,7 @@ pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
         };
     }
     drop(local(Local::stand));
+    local(Local::leave);
     if let Some(hook) = &registry.settings.on_stop {
         crate::panics::catch_drop(|| hook(index));
     }
@@ -278,7 +296,7 @@ fn execute(registry: &Registry, first: Ready) {
     let mut next = Some(first);
     let mut direct = 0;
     while let Some(entry) = next.take() {
-        if registry.phase() == Phase::Cancelling {
+        if registry.phase() >= Phase::Cancelling {
             task::cancel_queued(entry, registry.closed_error());
             continue;
         }

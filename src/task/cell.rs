@@ -113,7 +113,7 @@ impl<T: Send + 'static> Work for Never<T> {
 fn layout(vtable: &VTable, edges: u32) -> Layout {
     let size = vtable.edges_offset + edges as usize * size_of::<Edge>();
     // The offsets come from `size_of` of real types, so the sum is far below isize::MAX.
-    Layout::from_size_align(size, vtable.align).unwrap_or(Layout::new::<Header>())
+    Layout::from_size_align(size, vtable.align).unwrap_or_else(|_| std::process::abort())
 }
 
 fn allocate(
@@ -160,7 +160,7 @@ pub(crate) fn with_work<W: Work>(
     work: W,
 ) -> NonNull<Header> {
     let vtable: &'static VTable = const { &Typed::<W, W::Output>::VTABLE };
-    let task = allocate(vtable, birth, state, handles, pending, u32::try_from(inputs.len()).unwrap_or(u32::MAX));
+    let task = allocate(vtable, birth, state, handles, pending, inputs.len() as u32);
     // SAFETY: the cell was laid out for these types and this many edges, and is not shared yet.
     unsafe {
         task.cast::<u8>().add(vtable.value_offset).cast::<W>().write(work);

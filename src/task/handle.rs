@@ -1,15 +1,17 @@
 //! Counted references of users and dependents to a task, and the release of a task that nobody wants any more.
 
-use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::cell;
 use super::dependents::{fire, give_back};
 use super::header::{Header, Ready};
+use super::nest::{self, Deferred};
 use super::state::{Abandon, Phase};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
-use crate::primitive::local;
+
+/// More handles than memory holds, unless they are leaked.
+const MOST_HANDLES: u32 = u32::MAX / 2;
 
 /// One counted reference to a task; while there is one, the task's result stays.
 #[derive(Debug)]
@@ -36,7 +38,11 @@ impl Handle {
     pub(crate) unsafe fn of(task: NonNull<Header>) -> Self {
         // SAFETY: the caller's promise.
         // ORDERING: Relaxed; the caller's handle already orders everything before (as in `Arc`).
-        unsafe { task.as_ref() }.handles.fetch_add(1, Ordering::Relaxed);
+        let before = unsafe { task.as_ref() }.handles.fetch_add(1, Ordering::Relaxed);
+        if before > MOST_HANDLES {
+            // Only leaked handles get here; one more might free the task under the others.
+            std::process::abort();
+        }
         Self(task)
     }
 
@@ -79,41 +85,16 @@ impl Drop for Handle {
     }
 }
 
-local! {
-    /// The tasks whose release waits for one that is under way on this thread.
-    static WAITING: Cell<*mut Vec<NonNull<Header>>> = Cell::new(std::ptr::null_mut());
-}
-
-/// The last handle of `task` is gone. What goes with it (inputs, futures within its value) is let go of one after the
-/// other, not one within the other.
+/// The last handle of `task` is gone. What goes with it (inputs, futures within its value) is let go of in turn.
 #[cold]
 fn release(task: NonNull<Header>) {
-    let queued = WAITING.with(|waiting| {
-        let queue = waiting.get();
-        if queue.is_null() {
-            return false;
-        }
-        // SAFETY: a queue that is set lies in the frame of `release` further down this stack, which is in a drop.
-        unsafe { (*queue).push(task) };
-        true
-    });
-    if queued {
-        return;
-    }
-    let mut queue = vec![task];
-    let queue = &raw mut queue;
-    WAITING.with(|waiting| waiting.set(queue));
-    // SAFETY: the queue is this frame's; no reference to it is kept across the drops that push to it.
-    while let Some(task) = unsafe { (*queue).pop() } {
-        // SAFETY: in the queue lie tasks without handles, each once.
-        unsafe { release_one(task) };
-    }
-    WAITING.with(|waiting| waiting.set(std::ptr::null_mut()));
+    // SAFETY: a handle's drop comes here once, and last.
+    nest::run(|| unsafe { release_one(task) }, || Deferred::Release(task));
 }
 
 /// # Safety
 /// `task` has no handle left, and this is called once.
-unsafe fn release_one(task: NonNull<Header>) {
+pub(super) unsafe fn release_one(task: NonNull<Header>) {
     // SAFETY: `retire`, below, is what gives the memory up.
     let head = unsafe { task.as_ref() };
     match head.state.abandon() {

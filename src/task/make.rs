@@ -5,6 +5,8 @@ use std::ptr::NonNull;
 use super::cell::{Birth, Work, set_value, with_work, without_work};
 use super::handle::{Handle, schedule};
 use super::header::{Header, Ready};
+use super::home;
+use super::nest::{self, Deferred};
 use super::run::{finish, register};
 use super::state::{Outcome, State};
 use super::typed::Typed;
@@ -117,7 +119,8 @@ where
     T: Send + 'static,
 {
     let tasks = Tasks::of(&inputs);
-    let count = tasks.as_slice().len() as u32;
+    // So many edges have no room in any memory.
+    let count = u32::try_from(tasks.as_slice().len()).unwrap_or_else(|_| std::process::abort());
     let (state, pending) = match count {
         0 | 1 => (State::open(), count),
         _ => (State::running(), count + 1),
@@ -196,16 +199,22 @@ impl<T: Send + 'static> Unkept<T> {
     }
 
     pub(crate) fn fulfil(self, value: T) {
-        // SAFETY: the task is claimed, its values are `T`s, and it has none yet; the reference ends here.
-        unsafe {
-            set_value(self.task, value);
-            finish(self.task, Outcome::Value, true, schedule);
-        }
+        // SAFETY: the task is claimed, its values are `T`s, and it has none yet.
+        unsafe { set_value(self.task, value) };
+        self.end(Outcome::Value);
     }
 
     pub(crate) fn fail(self, kind: TaskErrorKind) {
         let error = TaskError::of_task(kind, self.head().id, self.head().location);
-        // SAFETY: the task is claimed; the reference ends here.
-        unsafe { finish(self.task, Outcome::Error(error.into_word()), true, schedule) };
+        self.end(Outcome::Error(error.into_word()));
+    }
+
+    fn end(self, outcome: Outcome) {
+        let task = self.task;
+        nest::run(
+            // SAFETY: the task is claimed and its outcome there; the runtime's reference ends here.
+            || unsafe { finish(task, outcome, true, schedule) },
+            || Deferred::End(task, outcome, home::keep(self.head())),
+        );
     }
 }

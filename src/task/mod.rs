@@ -5,10 +5,12 @@ mod cell;
 mod dependents;
 mod handle;
 mod header;
+mod home;
 mod listener;
 mod make;
 #[cfg(all(test, heist_loom))]
 pub(crate) mod models;
+mod nest;
 mod run;
 mod state;
 mod typed;
@@ -18,6 +20,8 @@ pub(crate) use dependents::{fail, fire, listen, withdraw};
 pub(crate) use handle::Handle;
 pub(crate) use handle::{schedule, skip};
 pub(crate) use header::{Header, Home, Ready, Schedule};
+#[cfg(not(heist_loom))]
+pub(crate) use home::{announce, retract};
 pub(crate) use listener::{Action, Listener};
 pub(crate) use make::Held;
 pub(crate) use make::{Unkept, after, ready, ready_unwanted, unkept, with_error, with_value};

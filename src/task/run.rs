@@ -7,6 +7,7 @@ use super::dependents::{error_of, fail, fire, give_back};
 use super::handle::{Handle, drop_result, schedule};
 use super::header::{Header, Ready, edges};
 use super::state::{Claim, Entry, Finish, Outcome, Unclaim};
+use super::{home, nest};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
 
@@ -66,7 +67,7 @@ impl Started {
     pub(crate) fn run(self, ready: impl FnMut(Ready)) {
         // SAFETY: a `Started` has the closure and a reference.
         unsafe {
-            let outcome = (self.task.as_ref().vtable.run)(self.task);
+            let outcome = nest::afresh(|| (self.task.as_ref().vtable.run)(self.task));
             finish(self.task, outcome, self.held, ready);
         }
     }
@@ -121,9 +122,11 @@ pub(crate) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
 
 /// Cancels a task: its future ends at once; a closure that runs is left to itself. False when it was done.
 pub(crate) fn cancel(task: &Handle, error: TaskError) -> bool {
+    // Its dependents may end at any time, and with them what else keeps the scheduler.
+    let home = home::keep(task.head());
     // SAFETY: the handle keeps the task.
     let Some(list) = (unsafe { fail(task.task(), error.clone()) }) else { return false };
-    fire(list, Some(error), schedule);
+    fire(list, Some(error), |task| home.ready(task));
     true
 }
 

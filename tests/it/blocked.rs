@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use heist::{Executor, Shutdown, TaskError, TaskFuture, as_completed, wait_all, wait_any};
+use heist::{Executor, TaskError, TaskFuture, as_completed, wait_all, wait_any};
 
-use crate::support::{Count, executor, guard};
+use crate::support::{Count, busy, executor, guard};
 
 /// `total` tasks wait for one promise, which the last of them keeps. The results of the waits.
 fn a_crowd(workers: usize, spares: usize, total: usize) -> Vec<Result<u64, TaskError>> {
@@ -301,9 +301,13 @@ fn a_ready_task_from_outside_runs_though_others_keep_submitting() {
         let ex = executor(1);
         let (flag, inner) = (Count::default(), ex.clone());
         let seen = flag.clone();
+        let busy = busy(&ex);
         ex.submit(move || again(&inner, &seen)).detach();
-        ex.submit(move || flag.add()).result().unwrap();
-        ex.shutdown(Shutdown::Wait);
+        let task = ex.submit(move || flag.add());
+        drop(busy);
+        let ran = task.wait_timeout(Duration::from_secs(10)).is_ok();
+        ex.close();
+        assert!(ran, "it was ready for ten seconds, and every running task returned");
     });
 }
 

@@ -46,7 +46,7 @@ fn an_err_is_an_error_with_its_source() {
         let text = ex.submit_result(|| Err::<i32, _>("only text")).result().unwrap_err();
         assert!(text.to_string().contains("only text"));
         assert_eq!(ex.submit_result(|| Ok::<_, Broken>(1)).result().unwrap(), 1);
-        let after = ex.submit_result_after(&ex.scatter(5), |n| Err::<i32, _>(Broken(*n)));
+        let after = ex.submit_result_after(ex.scatter(5), |n| Err::<i32, _>(Broken(*n)));
         assert_eq!(after.result().unwrap_err().downcast_ref(), Some(&Broken(5)));
     });
 }
@@ -64,7 +64,7 @@ fn an_error_tells_where_its_task_was_submitted() {
         assert!(error.to_string().contains("errors.rs"));
         let (line, mapped) = (line!(), ex.map([1], |_| -> i32 { panic!("mapped") }));
         assert_eq!(mapped[0].result().unwrap_err().location().unwrap().line(), line);
-        let (line, after) = (line!(), ex.submit_after(&ex.scatter(1), |_| -> i32 { panic!("after") }));
+        let (line, after) = (line!(), ex.submit_after(ex.scatter(1), |_| -> i32 { panic!("after") }));
         assert_eq!(after.result().unwrap_err().location().unwrap().line(), line);
         let (line, spawned) = (line!(), ex.spawn(async { panic!("spawned") }));
         let spawned: TaskFuture<()> = spawned;
@@ -83,7 +83,7 @@ fn a_panic_carries_a_backtrace_of_its_place() {
         let error = ex.submit(the_guilty_one).result().unwrap_err();
         let backtrace = error.backtrace().unwrap().to_string();
         assert!(backtrace.contains("the_guilty_one"), "{backtrace}");
-        let dependent = ex.submit_after(&ex.submit(the_guilty_one), |n| *n).result().unwrap_err();
+        let dependent = ex.submit_after(ex.submit(the_guilty_one), |n| *n).result().unwrap_err();
         assert!(dependent.backtrace().unwrap().to_string().contains("the_guilty_one"));
         assert!(ex.submit_result(|| Err::<(), _>("no")).result().unwrap_err().backtrace().is_none());
     });
@@ -223,7 +223,7 @@ fn errors_are_cheap_to_share_and_same_for_all_handles() {
 fn an_error_outlives_its_future_and_its_executor() {
     guard(|| {
         let ex = executor(1);
-        let error = ex.submit_after(&ex.submit_result(|| Err::<i32, _>(Broken(2))), |n| *n).result().unwrap_err();
+        let error = ex.submit_after(ex.submit_result(|| Err::<i32, _>(Broken(2))), |n| *n).result().unwrap_err();
         drop(ex);
         assert_eq!(error.downcast_ref(), Some(&Broken(2)));
         assert!(error.to_string().contains("broken 2") && format!("{error:?}").contains("broken 2"));

@@ -35,7 +35,7 @@ fn a_future_of_another_executor_is_an_error_not_a_mixture() {
             let error = future.result().unwrap_err();
             assert!(error.is_foreign_future(), "{error}");
         }
-        let dependent = ex.submit_after(&ex.submit_after(&foreign, |n| *n), |n| n + 1);
+        let dependent = ex.submit_after(ex.submit_after(&foreign, |n| *n), |n| n + 1);
         assert!(dependent.result().unwrap_err().is_foreign_future());
         assert_eq!(other.submit_after(&foreign, |n| *n).result().unwrap(), 2);
     });

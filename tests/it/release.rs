@@ -307,7 +307,7 @@ fn a_running_tasks_inputs_stay_until_it_ends() {
     guard(|| {
         let ex = executor(1);
         let (end, slow) = running(&ex, Arc::new(1));
-        let dependent = ex.submit_after(&slow, |n| Arc::strong_count(n));
+        let dependent = ex.submit_after(&slow, Arc::strong_count);
         drop(slow);
         end.send(()).unwrap();
         assert_eq!(dependent.result().unwrap(), 1);

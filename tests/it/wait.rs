@@ -173,7 +173,7 @@ fn every_wait_works_within_a_task_on_one_worker() {
             assert_eq!(wait_all_timeout(&ex.map(0..10, |n| n), Duration::from_secs(3600)).done.len(), 10);
             assert!(never.result_timeout(SHORT).unwrap_err().is_timeout());
             assert_eq!(ex.submit(|| 5).result_timeout(Duration::from_secs(3600)).unwrap(), 5);
-            let late = ex.submit_after(&ex.submit(|| 6), |n| n + 1);
+            let late = ex.submit_after(ex.submit(|| 6), |n| n + 1);
             assert_eq!(late.result().unwrap(), 7);
         });
         task.result().unwrap();

@@ -3,13 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use heist::{Executor, Shutdown};
 
-use crate::watchdog::{until, within};
+use crate::watchdog::within;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -27,6 +27,32 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Inputs that fail before, between and after the registration of a dependent.
+#[test]
+fn a_failed_input_drops_the_closure_of_its_dependent_once() {
+    no_hang("dependents of failed inputs", || {
+        for before in [true, false] {
+            for inputs in 1..4 {
+                let ex = executor();
+                let dropped = Arc::new(AtomicUsize::new(0));
+                let held = Counted(dropped.clone());
+                let (promise, failing) = ex.promise::<u32>();
+                let mut promise = Some(promise);
+                if before {
+                    drop(promise.take());
+                }
+                let (_never, pending) = ex.promise::<u32>();
+                let mut all = vec![&pending; inputs - 1];
+                all.push(&failing);
+                let dependent = ex.submit_after(all, move |_| drop(held));
+                drop(promise);
+                assert!(dependent.error().is_some_and(|error| error.is_promise_dropped() && error.is_dependency()));
+                assert_eq!(dropped.load(Ordering::SeqCst), 1);
+            }
+        }
+    });
 }
 
 #[test]
@@ -105,7 +131,7 @@ fn an_iterator_that_panics_in_map_leaves_the_executor_whole() {
 
 /// A future that leaves its waker outside and is done at the second poll.
 struct Twice {
-    waker: Arc<Mutex<Option<Waker>>>,
+    wakers: mpsc::Sender<Waker>,
     polled: bool,
     _held: Counted,
 }
@@ -114,7 +140,7 @@ impl Future for Twice {
     type Output = ();
 
     fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        *self.waker.lock().unwrap() = Some(context.waker().clone());
+        self.wakers.send(context.waker().clone()).unwrap();
         if std::mem::replace(&mut self.polled, true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -122,7 +148,7 @@ impl Future for Twice {
 #[test]
 fn a_wake_after_the_end_leaves_nothing_behind() {
     no_hang("a wake after the end", || {
-        let (waker, dropped, registry) = (Arc::default(), Arc::new(AtomicUsize::new(0)), Arc::new(()));
+        let ((wakers, left), dropped, registry) = (mpsc::channel(), Arc::new(AtomicUsize::new(0)), Arc::new(()));
         let alive = Arc::downgrade(&registry);
         let ex = Executor::builder()
             .workers(1)
@@ -131,15 +157,14 @@ fn a_wake_after_the_end_leaves_nothing_behind() {
             })
             .build()
             .unwrap();
-        let future = Twice { waker: Arc::clone(&waker), polled: false, _held: Counted(dropped.clone()) };
+        let future = Twice { wakers, polled: false, _held: Counted(dropped.clone()) };
         let output = ex.spawn(future);
-        until(|| waker.lock().unwrap().is_some());
-        waker.lock().unwrap().take().unwrap().wake();
+        left.recv().unwrap().wake();
         output.wait().unwrap();
         ex.shutdown(Shutdown::Wait);
         drop((ex, output));
         assert_eq!(dropped.load(Ordering::SeqCst), 1);
-        let late = waker.lock().unwrap().take().unwrap();
+        let late = left.recv().unwrap();
         late.wake();
         assert!(alive.upgrade().is_none(), "the executor's memory is kept by a wake that came too late");
     });
@@ -149,15 +174,15 @@ fn a_wake_after_the_end_leaves_nothing_behind() {
 fn a_spawned_future_that_waits_is_dropped_when_the_executor_closes() {
     no_hang("the close of an executor with a spawned future", || {
         for _ in 0..2_000 {
-            let (waker, dropped) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
+            let ((wakers, left), dropped) = (mpsc::channel(), Arc::new(AtomicUsize::new(0)));
             let ex = Executor::builder().workers(2).build().unwrap();
-            let future = Twice { waker: Arc::clone(&waker), polled: false, _held: Counted(dropped.clone()) };
+            let future = Twice { wakers, polled: false, _held: Counted(dropped.clone()) };
             let output = ex.spawn(future);
-            until(|| waker.lock().unwrap().is_some());
+            let waker = left.recv().unwrap();
             drop(ex);
             assert!(output.cancelled());
             drop(output);
-            waker.lock().unwrap().take();
+            drop(waker);
             assert_eq!(dropped.load(Ordering::SeqCst), 1);
         }
     });
@@ -189,7 +214,7 @@ fn an_error_that_panics_when_dropped_ends_nothing_else() {
         future.wait().unwrap();
         drop(future);
         ex.submit_result(|| Err::<u32, _>(BadError)).detach();
-        let dependent = ex.submit_after(&ex.submit_result(|| Err::<u32, _>(BadError)), |n| *n);
+        let dependent = ex.submit_after(ex.submit_result(|| Err::<u32, _>(BadError)), |n| *n);
         dependent.wait().unwrap();
         drop(dependent);
         assert_eq!(ex.submit(|| 1).result().unwrap(), 1);

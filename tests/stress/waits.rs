@@ -118,10 +118,11 @@ fn stress_executors_made_and_ended() {
                 ex.shutdown(Shutdown::Wait);
             }
             drop(ex);
+            // The nested task may have held the last executor, whose drop then returned without waiting.
             for future in &waits {
-                assert!(future.done());
+                future.wait().unwrap();
             }
-            assert!(nested.done());
+            nested.wait().unwrap();
         }
     });
 }
