@@ -174,28 +174,6 @@ fn loom_two_pushers_and_a_worker() {
     });
 }
 
-/// As above, with two workers: the one that leaves by itself counts on the pusher, who counts as a searcher.
-#[test]
-fn loom_two_pushers_and_two_workers() {
-    explore(20_000, || {
-        let pool = Pool::new(2, 2, 2);
-        let threads: Vec<_> = (0..2)
-            .map(|worker| {
-                let pool = pool.clone();
-                thread::spawn(move || pool.work(worker))
-            })
-            .collect();
-        let pusher = {
-            let pool = pool.clone();
-            thread::spawn(move || pool.push())
-        };
-        pool.push();
-        pusher.join().unwrap();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        pool.assert_at_rest();
-    });
-}
-
 /// A batch and a push wake nobody twice, and no fewer than the batch has tasks.
 #[test]
 fn loom_batch_wakes_many() {
