@@ -10,13 +10,7 @@ use crate::error::{Error, ErrorKind};
 /// Spare threads an executor may make, unless the system allows fewer.
 const MAX_SPARE_THREADS: usize = 4096;
 
-/// Names a number in the environment.
-///
-/// | variable | meaning |
-/// |---|---|
-/// | `HEIST_WORKERS` | workers of an executor whose builder does not say |
-/// | `HEIST_SEED` | seed of an executor whose builder does not say |
-/// | `HEIST_SYSFS_ROOT` | root of a recorded host to take the topology from; nothing is pinned then |
+/// A number in the environment; the table of the names is in the crate's documentation.
 fn number<N: std::str::FromStr>(name: &str) -> Result<Option<N>, Error> {
     match std::env::var(name) {
         Ok(text) if !text.is_empty() => text.parse().map(Some).map_err(|_| {

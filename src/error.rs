@@ -345,7 +345,7 @@ impl TaskError {
         }
     }
 
-    /// Where the root task panicked, unless [`PanicReport::Keep`](crate::PanicReport::Keep) was asked for.
+    /// Where the root task panicked.
     #[must_use]
     pub fn backtrace(&self) -> Option<&Backtrace> {
         match self.kind() {

@@ -321,7 +321,8 @@ impl Executor {
     /// Ends the executor, and returns when its threads have left. No task is taken from outside any more: what is
     /// submitted gives a future that is cancelled from the start. May be called again; `Cancel` also during a `Wait`.
     ///
-    /// From within a task of this executor it only begins the end and returns, since that task must end first.
+    /// From within a task of this executor it only begins the end and returns, since that task must end first; and so
+    /// from within a callback, a hook or a drop that heist itself calls, since a task may wait for that.
     ///
     /// A `Wait` waits for promises too, for as long as they are neither kept nor dropped.
     pub fn shutdown(&self, how: Shutdown) {

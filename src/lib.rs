@@ -26,6 +26,14 @@
 //! | [`Promise`] | the writing side of a future that somebody else fulfils |
 //! | release | what the drop of the last handle does to a task that has not started: it never runs |
 //!
+//! # Environment
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `HEIST_WORKERS` | workers of an executor whose builder does not say |
+//! | `HEIST_SEED` | seed of an executor whose builder does not say |
+//! | `HEIST_SYSFS_ROOT` | root of a recorded host to take the cores from; nothing is pinned then |
+//!
 //! # Promised, and not
 //!
 //! A ready task runs if every running task returns. A task runs at most once, its result is stored once, its closure and
@@ -52,7 +60,10 @@ mod executor;
 mod fork;
 #[cfg(not(heist_loom))]
 mod future;
+#[cfg(not(heist_loom))]
+mod global;
 mod panics;
+#[cfg(not(heist_loom))]
 mod placement;
 #[cfg(not(heist_loom))]
 pub mod prelude;
@@ -77,3 +88,8 @@ pub use future::{
     wait_n_async, wait_n_timeout,
 };
 pub use panics::{PanicReport, drop_panics, set_drop_panic_hook};
+
+/// The README's program is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -100,7 +100,8 @@ pub(crate) fn catch_drop(call: impl FnOnce()) {
         // ORDERING: Relaxed; a lone counter.
         DROP_PANICS.fetch_add(1, Ordering::Relaxed);
         if let Some(hook) = DROP_HOOK.get() {
-            let _ = catch_unwind(AssertUnwindSafe(|| hook(&message))).map_err(std::mem::forget);
+            // Whose own panics end here.
+            let _ = catch_with_plain_payload(|| hook(&message));
         }
     }
 }

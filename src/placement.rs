@@ -1,9 +1,9 @@
 //! Which cores an executor's workers get: the process's ledger of cores in use.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use crate::config::Host;
+use crate::primitive::lock::Mutex;
 
 /// First PUs of the cores that executors of this process have pinned workers to.
 static IN_USE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
@@ -22,7 +22,7 @@ pub(crate) struct CoreLease(Vec<usize>);
 
 impl Drop for CoreLease {
     fn drop(&mut self) {
-        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_use = IN_USE.lock();
         for pu in &self.0 {
             in_use.remove(pu);
         }
@@ -42,14 +42,14 @@ fn unused(host: &Host, in_use: &BTreeSet<usize>) -> Vec<(usize, usize)> {
 /// How many workers an executor gets by default: one for each unused core, or, if all are used, for each core; no more
 /// than the quota.
 pub(crate) fn default_workers(host: &Host) -> usize {
-    let free = unused(host, &IN_USE.lock().unwrap_or_else(PoisonError::into_inner)).len();
+    let free = unused(host, &IN_USE.lock()).len();
     let cores = if free == 0 { host.cores.len() } else { free };
     host.quota.map_or(cores, |quota| quota.min(cores)).max(1)
 }
 
 /// Gives each worker a core of its own, if there are enough that no other executor uses; else none is pinned.
 pub(crate) fn place(host: &Host, workers: usize, pin: bool) -> Placement {
-    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut in_use = IN_USE.lock();
     let free = unused(host, &in_use);
     if pin && host.real && workers <= free.len() {
         let (numbers, cpus): (Vec<_>, Vec<_>) = free.into_iter().take(workers).unzip();

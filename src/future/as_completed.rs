@@ -136,12 +136,27 @@ impl<T> AsCompleted<T> {
     where
         T: Clone + Sync,
     {
-        if self.is_empty() {
-            return None;
+        loop {
+            let left = &self.waiting;
+            let watch = &self.watch;
+            let number = poll_fn(|context| match watch.pop_or_wake(context.waker()) {
+                Some(number) => Poll::Ready(Some(number)),
+                None if left.values().next().is_none_or(|(future, _)| is_elsewhere(future.handle())) => {
+                    Poll::Ready(None)
+                }
+                None => Poll::Pending,
+            });
+            let Some(number) = number.await else {
+                if !self.is_empty() {
+                    self.ended_early = Waited::Forked.error();
+                }
+                return None;
+            };
+            let taken = self.take(number);
+            if taken.is_some() {
+                return taken;
+            }
         }
-        let number =
-            poll_fn(|context| self.watch.pop_or_wake(context.waker()).map_or(Poll::Pending, Poll::Ready)).await;
-        self.take(number)
     }
 
     fn take(&mut self, number: u64) -> Option<(TaskFuture<T>, Result<T, TaskError>)>

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::task_future::TaskFuture;
 use super::watch::{Entry, Watch};
 use crate::error::TaskError;
+use crate::fork;
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Waited, blocked, help_once, is_elsewhere};
 use crate::task::Handle;
@@ -167,9 +168,15 @@ pub fn wait_n_timeout<T>(futures: &[TaskFuture<T>], count: usize, timeout: Durat
 
 /// As [`wait_n`], awaited under any async runtime.
 pub fn wait_n_async<T: Send>(futures: &[TaskFuture<T>], count: usize) -> impl Future<Output = DoneNotDone<T>> + Send {
+    // The process before any fork.
+    let mut looked_in = 0;
     let mut group = Some(Group::new(futures, count));
     poll_fn(move |context| {
         let Some(waiting) = &mut group else { return Poll::Pending };
+        if looked_in != fork::generation() && futures.iter().any(|future| is_elsewhere(future.handle())) {
+            return group.take().map_or(Poll::Pending, |group| Poll::Ready(group.split(Waited::Forked)));
+        }
+        looked_in = fork::generation();
         while waiting.missing > 0 {
             if waiting.watch.pop_or_wake(context.waker()).is_none() {
                 return Poll::Pending;

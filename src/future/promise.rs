@@ -10,7 +10,7 @@ use crate::task::{self, Unkept};
 
 /// The writing side of a future made by [`Executor::promise`](crate::Executor::promise).
 ///
-/// Dropped unfulfilled, it leaves an error ([`TaskError::is_promise_dropped`]).
+/// Dropped unfulfilled, it leaves an error ([`is_promise_dropped`](crate::TaskError::is_promise_dropped)).
 ///
 /// ```
 /// let ex = heist::Executor::new()?;

@@ -1,6 +1,7 @@
 //! `TaskFuture<T>`: one handle, its state, its value.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
@@ -274,6 +275,30 @@ fn waited(waited: Waited) -> Result<(), TaskError> {
     match waited.error() {
         None => Ok(()),
         Some(error) => Err(error),
+    }
+}
+
+/// Handles on the same task are equal.
+///
+/// ```
+/// use std::collections::HashSet;
+/// let ex = heist::Executor::new()?;
+/// let (a, b) = (ex.scatter(1), ex.scatter(1));
+/// assert!(a == a.clone() && a != b);
+/// assert_eq!(HashSet::from([a.clone(), a, b]).len(), 2);
+/// # Ok::<(), heist::Error>(())
+/// ```
+impl<T> PartialEq for TaskFuture<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl<T> Eq for TaskFuture<T> {}
+
+impl<T> Hash for TaskFuture<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
     }
 }
 

@@ -20,6 +20,12 @@ pub(crate) struct Guard<'a, T> {
 }
 
 impl<T> Mutex<T> {
+    #[cfg(not(heist_loom))]
+    pub(crate) const fn new(data: T) -> Self {
+        Self(sync::Mutex::new(data))
+    }
+
+    #[cfg(heist_loom)]
     pub(crate) fn new(data: T) -> Self {
         Self(sync::Mutex::new(data))
     }

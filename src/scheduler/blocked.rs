@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 
 use super::context::local;
+use crate::primitive::lock::Mutex;
 use crate::task::Header;
 
 /// The blocked tasks of this process, by address, with those that each waits for; a wait for all of several has each of
 /// them. An entry lies here while a thread is blocked, so its tasks are alive and no address stands for two.
-static WAITS: std::sync::Mutex<BTreeMap<usize, Vec<usize>>> = std::sync::Mutex::new(BTreeMap::new());
-
-fn waits() -> std::sync::MutexGuard<'static, BTreeMap<usize, Vec<usize>>> {
-    WAITS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
+static WAITS: Mutex<BTreeMap<usize, Vec<usize>>> = Mutex::new(BTreeMap::new());
 
 /// The note of a blocked thread; taken back when dropped.
 pub(crate) struct Note(());
@@ -42,7 +39,7 @@ pub(crate) fn enter(awaited: impl Iterator<Item = NonNull<Header>>) -> Option<No
     let mine = on_this_stack();
     if !mine.is_empty() {
         let awaited: Vec<_> = awaited.map(|task| task.addr().get()).collect();
-        let mut waits = waits();
+        let mut waits = WAITS.lock();
         if leads_back(&waits, &mine, &awaited) {
             return None;
         }
@@ -57,7 +54,7 @@ pub(crate) fn all_lead_back(mut awaited: impl Iterator<Item = NonNull<Header>>) 
     if mine.is_empty() {
         return false;
     }
-    let waits = waits();
+    let waits = WAITS.lock();
     let mut leads_back = |task: NonNull<Header>| leads_back(&waits, &mine, &[task.addr().get()]);
     awaited.next().is_some_and(&mut leads_back) && awaited.all(leads_back)
 }
@@ -67,7 +64,7 @@ impl Drop for Note {
         local(|local| {
             let mut tasks = local.tasks().peekable();
             if tasks.peek().is_some() {
-                let mut waits = waits();
+                let mut waits = WAITS.lock();
                 tasks.for_each(|task| {
                     waits.remove(&task.addr().get());
                 });

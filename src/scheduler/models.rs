@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::ending::{Ending, Phase};
 use super::idle::Idle;
 use super::inbox::{Chain, Inbox};
-use crate::counters::Counters;
+use crate::counters::{Counter, Counters};
 use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
-use crate::primitive::model::{Tally, explore, thread};
+use crate::primitive::model::{Tally, explore, explore_to, thread};
 use crate::primitive::park::Parker;
 use crate::primitive::{Padded, local};
 use crate::task::{self, Birth, Home, Ready, Schedule, Typed, Work};
@@ -23,20 +23,37 @@ local! {
 /// An executor without deques: as `Registry` puts its parts together.
 struct Pool {
     home: Home,
+    this: Weak<Self>,
     ending: Ending,
     inbox: Inbox,
     idle: Idle,
     parkers: Vec<Parker>,
     counters: Vec<Padded<Counters>>,
-    ran: Arc<Tally>,
+    ran: Tally,
+    /// Of those that ran, how many saw that the executor had ended: a look that loom orders.
+    ran_late: Tally,
 }
 
-struct Closure(Arc<Tally>);
+/// A closure that counts, after it has submitted as many others, one within the other, as it says.
+struct Closure {
+    pool: Weak<Pool>,
+    nested: usize,
+}
 
 impl Work for Closure {
     type Output = usize;
     fn run(self) -> Result<usize, TaskErrorKind> {
-        self.0.add();
+        if let Some(pool) = self.pool.upgrade() {
+            if self.nested > 0 {
+                pool.count_created();
+                let closure = Self { pool: self.pool.clone(), nested: self.nested - 1 };
+                pool.queue(Chain::of(task::ready_unwanted(pool.birth(), closure)));
+            }
+            if pool.ending.phase() == Phase::Ended {
+                pool.ran_late.add();
+            }
+            pool.ran.add();
+        }
         Ok(1)
     }
 }
@@ -46,24 +63,23 @@ impl Schedule for Pool {
         self.queue(Chain::of(task));
     }
     fn finished(&self) {
-        match WORKER.with(Cell::get) {
-            OUTSIDER => self.counters[self.parkers.len()].finished.bump_shared(1),
-            worker => self.counters[worker].finished.bump(1),
-        }
+        self.count(|counters| &counters.finished);
     }
     fn discarded(&self) {}
 }
 
 impl Pool {
     fn new(workers: usize) -> Arc<Self> {
-        Arc::new_cyclic(|this: &std::sync::Weak<Self>| Self {
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
             home: Home(this.as_ptr()),
+            this: this.clone(),
             ending: Ending::new(),
             inbox: Inbox::new(),
             idle: Idle::new(workers),
             parkers: (0..workers).map(|_| Parker::new()).collect(),
             counters: (0..=workers).map(|_| Counters::new()).collect(),
-            ran: Arc::default(),
+            ran: Tally::default(),
+            ran_late: Tally::default(),
         })
     }
 
@@ -72,8 +88,8 @@ impl Pool {
         Birth { home, executor: 1, generation: 0, id: TaskId(1), location: Location::caller() }
     }
 
-    fn task(&self) -> (Typed<usize>, Ready) {
-        task::ready(self.birth(), Closure(self.ran.clone()))
+    fn task(&self, nested: usize) -> (Typed<usize>, Ready) {
+        task::ready(self.birth(), Closure { pool: self.this.clone(), nested })
     }
 
     fn queue(&self, chain: Chain) {
@@ -82,7 +98,14 @@ impl Pool {
     }
 
     fn count_created(&self) {
-        self.counters[self.parkers.len()].created.bump_shared(1);
+        self.count(|counters| &counters.created);
+    }
+
+    fn count(&self, counter: fn(&Counters) -> &Counter) {
+        match WORKER.with(Cell::get) {
+            OUTSIDER => counter(&self.counters[self.parkers.len()]).bump_shared(1),
+            worker => counter(&self.counters[worker]).bump(1),
+        }
     }
 
     /// As an outsider submits; none when it is refused from the start.
@@ -91,7 +114,7 @@ impl Pool {
             return None;
         }
         self.count_created();
-        let (task, ready) = self.task();
+        let (task, ready) = self.task(0);
         self.queue(Chain::of(ready));
         if self.ending.refuses(|| false) {
             task::cancel(task.handle(), closed());
@@ -125,10 +148,16 @@ impl Pool {
         (!self.inbox.is_empty()).then(|| self.inbox.take()).into_iter().flatten()
     }
 
+    /// Runs a task, then directly the dependent that it makes ready.
     fn run(&self, task: Ready) {
         match self.ending.phase() {
             Phase::Cancelling => task::cancel_queued(task, closed()),
-            _ => task::start(task).into_iter().for_each(|started| started.run(|task| self.ready(task))),
+            _ => {
+                let mut next = Some(task);
+                while let Some(started) = next.take().and_then(task::start) {
+                    started.run(|ready| next = Some(ready));
+                }
+            }
         }
     }
 
@@ -209,6 +238,28 @@ fn loom_worker_that_ends_the_executor_forgets_no_task() {
     explore(1_000, || close_beside_a_submitter(|pool| assert!(pool.ending.advance(Phase::Draining)), Pool::poll));
 }
 
+/// A task that submits another one and ends between the two sums.
+#[test]
+fn loom_draining_executor_waits_for_tasks_of_tasks() {
+    explore_to(4, 100, || {
+        let pool = Pool::new(1);
+        pool.count_created();
+        let (task, ready) = pool.task(1);
+        pool.inbox.push(Chain::of(ready));
+        let worker = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                WORKER.with(|own| own.set(0));
+                (0..2).for_each(|_| pool.take().for_each(|task| pool.run(task)));
+            })
+        };
+        pool.close(Phase::Draining);
+        worker.join().unwrap();
+        assert!(is_done(&task));
+        assert_eq!((pool.ran.get(), pool.ran_late.get()), (2, 0));
+    });
+}
+
 #[test]
 fn loom_draining_executor_waits_for_a_promise() {
     explore(20, || {
@@ -233,7 +284,7 @@ fn loom_draining_executor_waits_for_a_promise() {
 fn loom_inbox_pushes_and_takes() {
     explore(70, || {
         let pool = Pool::new(1);
-        let [(a, first), (b, second), (c, single)] = [(); 3].map(|()| pool.task());
+        let [(a, first), (b, second), (c, single)] = [(); 3].map(|()| pool.task(0));
         let pusher = {
             let pool = pool.clone();
             thread::spawn(move || pool.inbox.push(Chain::of(single)))

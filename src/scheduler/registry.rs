@@ -313,7 +313,8 @@ impl Registry {
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
         self.count_created(1);
         if !local(|local| local.serves(self)) {
-            // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the task counted above is seen there.
+            // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the count above is seen
+            // there.
             fence(Ordering::SeqCst);
             if self.phase() >= Phase::Cancelling {
                 self.finished();

@@ -211,11 +211,32 @@ pub(crate) fn withdraw(task: &Header) {
 
 #[cold]
 fn sweep(task: &Header) {
-    let mut node = task.state.take().0;
+    let (mut top, live) = without_dead(task.state.take());
+    // ORDERING: Relaxed; as in `withdraw`.
+    task.slack.store(live.max(SLACK), Ordering::Relaxed);
+    while !top.is_null() {
+        match task.state.put_back(top) {
+            Ok(()) => return,
+            Err(done) if done.is_done() => {
+                // SAFETY: the caller's handle keeps `task`.
+                let error = unsafe { error_of(done) };
+                // The list's dependents may end at any time, and with them what else keeps the scheduler.
+                let home = home::keep(task);
+                return fire(List(top), error, |task| home.ready(task));
+            }
+            // Nodes have come since; they stay above the older ones.
+            Err(_) => top = join(task.state.take(), top),
+        }
+    }
+}
+
+/// Lets go of the nodes of a taken list that are of no use any more; gives the others, in the same order, and how many.
+fn without_dead(list: List) -> (*const Node, i32) {
     let (mut top, mut bottom, mut live) = (std::ptr::null::<Node>(), std::ptr::null::<Node>(), 0_i32);
+    let mut node = list.0;
     while !node.is_null() {
-        // SAFETY: a taken node is the sweeper's, and alive until it is put back or let go of.
-        let (next, dependent) = unsafe { ((*node).next.get(), (*node).dependent()) };
+        // SAFETY: a taken node is the taker's, and alive until it is put back or let go of.
+        let (next, dependent) = unsafe { ((*node).next.replace(std::ptr::null()), (*node).dependent()) };
         let dead = match dependent {
             // SAFETY: as above; a node without dependent is a listener's.
             None => unsafe { Listener::is_withdrawn(node) },
@@ -241,20 +262,23 @@ fn sweep(task: &Header) {
         }
         node = next;
     }
-    // ORDERING: Relaxed; as in `withdraw`.
-    task.slack.store(live.max(SLACK), Ordering::Relaxed);
-    if top.is_null() {
-        return;
+    (top, live)
+}
+
+/// The nodes of a taken list, then those from `below`.
+fn join(list: List, below: *const Node) -> *const Node {
+    if list.0.is_null() {
+        return below;
     }
-    // SAFETY: `bottom` is the last of the chain, the sweeper's until the push succeeds.
-    if let Err(done) = task.state.push(top, |next| unsafe { (*bottom).next.set(next) }) {
-        // SAFETY: `bottom` is the sweeper's still; the caller's handle keeps `task`.
-        let error = unsafe {
-            (*bottom).next.set(std::ptr::null());
-            error_of(done)
-        };
-        // The list's dependents may end at any time, and with them what else keeps the scheduler.
-        let home = home::keep(task);
-        fire(List(top), error, |task| home.ready(task));
+    let mut bottom = list.0;
+    loop {
+        // SAFETY: a taken node is the taker's.
+        let next = unsafe { (*bottom).next.get() };
+        if next.is_null() {
+            // SAFETY: as above.
+            unsafe { (*bottom).next.set(below) };
+            return list.0;
+        }
+        bottom = next;
     }
 }

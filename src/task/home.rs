@@ -6,23 +6,24 @@ use super::header::{Header, Ready, Schedule};
 #[cfg(not(heist_loom))]
 mod live {
     use std::collections::BTreeMap;
-    use std::sync::{Arc, Mutex, PoisonError, Weak};
+    use std::sync::{Arc, Weak};
 
     use super::{Header, Schedule};
+    use crate::primitive::lock::Mutex;
 
     /// The schedulers of this process, by the number of their executor.
     static LIVE: Mutex<BTreeMap<u32, Weak<dyn Schedule>>> = Mutex::new(BTreeMap::new());
 
     pub(crate) fn announce(executor: u32, scheduler: Weak<dyn Schedule>) {
-        LIVE.lock().unwrap_or_else(PoisonError::into_inner).insert(executor, scheduler);
+        LIVE.lock().insert(executor, scheduler);
     }
 
     pub(crate) fn retract(executor: u32) {
-        LIVE.lock().unwrap_or_else(PoisonError::into_inner).remove(&executor);
+        LIVE.lock().remove(&executor);
     }
 
     pub(super) fn find(task: &Header) -> Option<Arc<dyn Schedule>> {
-        LIVE.lock().unwrap_or_else(PoisonError::into_inner).get(&task.executor)?.upgrade()
+        LIVE.lock().get(&task.executor)?.upgrade()
     }
 }
 

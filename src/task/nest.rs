@@ -54,6 +54,20 @@ impl Drop for Level {
     }
 }
 
+/// Runs a task, which begins at the top again: it may wait for what it has itself released or fulfilled.
+#[inline]
+pub(super) fn afresh<R>(run: impl FnOnce() -> R) -> R {
+    if DEPTH.with(Cell::get) == 0 {
+        return run();
+    }
+    let depth = DEPTH.with(|depth| depth.replace(0));
+    let queue = QUEUE.with(|queue| queue.replace(std::ptr::null_mut()));
+    let result = run();
+    DEPTH.with(|now| now.set(depth));
+    QUEUE.with(|now| now.set(queue));
+    result
+}
+
 /// Does something that drops or calls what belongs to the user: `now`, or, deep within others, what `later` says, when
 /// those have ended.
 pub(super) fn run(now: impl FnOnce(), later: impl FnOnce() -> Deferred) {

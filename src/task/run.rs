@@ -6,8 +6,8 @@ use super::cell;
 use super::dependents::{error_of, fail, fire, give_back};
 use super::handle::{Handle, drop_result, schedule};
 use super::header::{Header, Ready, edges};
-use super::home;
 use super::state::{Claim, Entry, Finish, Outcome, Unclaim};
+use super::{home, nest};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
 
@@ -67,7 +67,7 @@ impl Started {
     pub(crate) fn run(self, ready: impl FnMut(Ready)) {
         // SAFETY: a `Started` has the closure and a reference.
         unsafe {
-            let outcome = (self.task.as_ref().vtable.run)(self.task);
+            let outcome = nest::afresh(|| (self.task.as_ref().vtable.run)(self.task));
             finish(self.task, outcome, self.held, ready);
         }
     }

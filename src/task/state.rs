@@ -349,7 +349,7 @@ impl State {
         Snapshot(old).is_done() && old & UNWANTED != 0
     }
 
-    /// Puts `top`, one node or the first of a chain, before the newest one; `link` writes the successor of the last. Gives the snapshot back when the task is done.
+    /// Puts `top` before the newest node; `link` writes its successor. Gives the snapshot back when the task is done.
     #[inline]
     pub(crate) fn push(&self, top: *const Node, link: impl Fn(*const Node)) -> Result<(), Snapshot> {
         let top = top.expose_provenance();
@@ -367,6 +367,21 @@ impl State {
                 Err(seen) => now = seen,
             }
         }
+    }
+
+    /// Makes `top` the list again that was taken to be swept, unless nodes have come since or the task is done.
+    pub(crate) fn put_back(&self, top: *const Node) -> Result<(), Snapshot> {
+        let top = top.expose_provenance();
+        // ORDERING: Acquire; as in `push`.
+        let mut now = self.0.load(Ordering::Acquire);
+        while !Snapshot(now).is_done() && now & !FLAGS == 0 {
+            // ORDERING: as in `push`.
+            match self.0.compare_exchange_weak(now, top | (now & FLAGS), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(seen) => now = seen,
+            }
+        }
+        Err(Snapshot(now))
     }
 
     /// Takes the list of an unfinished task to sweep it.

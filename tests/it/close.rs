@@ -149,7 +149,7 @@ fn closing_waits_for_running_tasks_and_cancels_the_rest() {
             move || ex.close()
         });
         until("it is closing", || ex.submit(|| ()).cancelled());
-        assert!(promised.cancelled() && waiting.cancelled());
+        until("what waits is cancelled", || promised.cancelled() && waiting.cancelled());
         assert!(!runs.done());
         end.send(()).unwrap();
         closing.join().unwrap();

@@ -3,13 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use heist::{Executor, Shutdown};
 
-use crate::watchdog::{until, within};
+use crate::watchdog::within;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -131,7 +131,7 @@ fn an_iterator_that_panics_in_map_leaves_the_executor_whole() {
 
 /// A future that leaves its waker outside and is done at the second poll.
 struct Twice {
-    waker: Arc<Mutex<Option<Waker>>>,
+    wakers: mpsc::Sender<Waker>,
     polled: bool,
     _held: Counted,
 }
@@ -140,7 +140,7 @@ impl Future for Twice {
     type Output = ();
 
     fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        *self.waker.lock().unwrap() = Some(context.waker().clone());
+        self.wakers.send(context.waker().clone()).unwrap();
         if std::mem::replace(&mut self.polled, true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -148,7 +148,7 @@ impl Future for Twice {
 #[test]
 fn a_wake_after_the_end_leaves_nothing_behind() {
     no_hang("a wake after the end", || {
-        let (waker, dropped, registry) = (Arc::default(), Arc::new(AtomicUsize::new(0)), Arc::new(()));
+        let ((wakers, left), dropped, registry) = (mpsc::channel(), Arc::new(AtomicUsize::new(0)), Arc::new(()));
         let alive = Arc::downgrade(&registry);
         let ex = Executor::builder()
             .workers(1)
@@ -157,15 +157,14 @@ fn a_wake_after_the_end_leaves_nothing_behind() {
             })
             .build()
             .unwrap();
-        let future = Twice { waker: Arc::clone(&waker), polled: false, _held: Counted(dropped.clone()) };
+        let future = Twice { wakers, polled: false, _held: Counted(dropped.clone()) };
         let output = ex.spawn(future);
-        until(|| waker.lock().unwrap().is_some());
-        waker.lock().unwrap().take().unwrap().wake();
+        left.recv().unwrap().wake();
         output.wait().unwrap();
         ex.shutdown(Shutdown::Wait);
         drop((ex, output));
         assert_eq!(dropped.load(Ordering::SeqCst), 1);
-        let late = waker.lock().unwrap().take().unwrap();
+        let late = left.recv().unwrap();
         late.wake();
         assert!(alive.upgrade().is_none(), "the executor's memory is kept by a wake that came too late");
     });
@@ -175,15 +174,15 @@ fn a_wake_after_the_end_leaves_nothing_behind() {
 fn a_spawned_future_that_waits_is_dropped_when_the_executor_closes() {
     no_hang("the close of an executor with a spawned future", || {
         for _ in 0..2_000 {
-            let (waker, dropped) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
+            let ((wakers, left), dropped) = (mpsc::channel(), Arc::new(AtomicUsize::new(0)));
             let ex = Executor::builder().workers(2).build().unwrap();
-            let future = Twice { waker: Arc::clone(&waker), polled: false, _held: Counted(dropped.clone()) };
+            let future = Twice { wakers, polled: false, _held: Counted(dropped.clone()) };
             let output = ex.spawn(future);
-            until(|| waker.lock().unwrap().is_some());
+            let waker = left.recv().unwrap();
             drop(ex);
             assert!(output.cancelled());
             drop(output);
-            waker.lock().unwrap().take();
+            drop(waker);
             assert_eq!(dropped.load(Ordering::SeqCst), 1);
         }
     });

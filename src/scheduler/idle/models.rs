@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Idle, parked, searching};
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::primitive::lock::{Condvar, Mutex};
-use crate::primitive::model::{Tally, explore, thread};
+use crate::primitive::model::{explore, thread};
 use crate::primitive::park::Parker;
 
 /// Workers that drain one queue, of which only the number of items is kept. The last item ends them all.
@@ -174,16 +174,38 @@ fn loom_two_pushers_and_a_worker() {
     });
 }
 
+/// A batch and a push wake nobody twice, and no fewer than the batch has tasks.
+#[test]
+fn loom_batch_wakes_many() {
+    explore(10, || {
+        let idle = Arc::new(Idle::new(3));
+        assert!((0..3).all(|worker| idle.park(worker, false, || false)));
+        let batch = {
+            let idle = idle.clone();
+            thread::spawn(move || {
+                let mut woken = Vec::new();
+                idle.notify_many(2, |worker| woken.push(worker));
+                woken
+            })
+        };
+        let mut single = None;
+        idle.notify(|worker| single = Some(worker));
+        let mut woken = batch.join().unwrap();
+        woken.extend(single);
+        woken.sort_unstable();
+        assert!(woken == [0, 1] || woken == [0, 1, 2], "{woken:?}");
+        assert_eq!(searching(idle.counts()), woken.len() as u64);
+        assert_eq!(parked(idle.counts()), 3 - woken.len() as u64);
+    });
+}
+
 #[test]
 fn loom_no_more_search_than_may() {
     explore(500, || {
         let idle = Arc::new(Idle::new(3));
-        let now = Arc::new(Tally::default());
         let search = move || {
             if idle.start_search() {
-                now.add();
-                assert!(now.get() as u64 <= idle.limit);
-                now.sub();
+                assert!(searching(idle.counts()) <= idle.limit);
                 idle.end_search(|| false, |_| ());
             }
         };

@@ -1,6 +1,6 @@
 //! Inputs end while dependents are registered, cancelled and dropped.
 
-use super::{World, cancel, is_done, number};
+use super::{World, is_done, number, was_cancelled};
 use crate::primitive::model::{explore, thread};
 
 #[test]
@@ -38,7 +38,10 @@ fn loom_dependent_is_cancelled_while_its_input_ends() {
         };
         let (task, ready) = world.after(&input);
         let second = task.clone();
-        let canceller = thread::spawn(move || cancel(&second));
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || world.cancel(&second))
+        };
         drop(input);
         if let Some(ready) = ready {
             world.run(ready);
@@ -85,7 +88,7 @@ fn loom_two_inputs_and_a_cancelled_dependent() {
             thread::spawn(move || world.run(entry))
         });
         let (task, ready) = world.after_both(&a, &b, false);
-        cancel(&task);
+        world.cancel(&task);
         drop((a, b));
         if let Some(ready) = ready {
             world.run(ready);
@@ -135,7 +138,7 @@ fn loom_inputs_fail_while_their_dependent_registers() {
         let (task, ready) = world.after_both(&a, &b, false);
         assert!(ready.is_none());
         runners.into_iter().for_each(|runner| runner.join().unwrap());
-        assert!(task.error().is_some_and(|error| error.is_dependency()));
+        assert_eq!(was_cancelled(&task), Some(false));
         drop((a, b, task));
         world.assert_over();
     });
@@ -195,12 +198,36 @@ fn loom_the_middle_of_a_chain_is_cancelled_while_its_head_fails() {
             let world = world.clone();
             thread::spawn(move || world.run(entry))
         };
-        let canceller = thread::spawn(move || cancel(&middle));
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || world.cancel(&middle))
+        };
         drop(head);
         let cancelled = canceller.join().unwrap();
         runner.join().unwrap();
-        assert!(last.error().is_some_and(|error| error.is_cancelled() == cancelled));
+        assert_eq!(was_cancelled(&last), Some(cancelled));
         drop(last);
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_dependent_registers_while_its_input_is_cancelled() {
+    explore(10, || {
+        let world = World::new();
+        let (promise, input) = world.promise();
+        let second = input.clone();
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || assert!(world.cancel(&second)))
+        };
+        let (task, ready) = world.after(&input);
+        assert!(ready.is_none());
+        assert!(was_cancelled(&task).is_none_or(|cancelled| cancelled));
+        canceller.join().unwrap();
+        assert_eq!(was_cancelled(&task), Some(true));
+        promise.fulfil(world.value(1));
+        drop((input, task));
         world.assert_over();
     });
 }

@@ -1,6 +1,6 @@
 //! Who ends a task, who drops its result, who frees it.
 
-use super::{World, cancel, number};
+use super::{World, number, was_cancelled};
 use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::model::{explore, thread};
 use crate::task::{Listener, cancel_queued};
@@ -15,7 +15,10 @@ fn loom_run_cancel_and_drop_of_the_last_handle() {
             let world = world.clone();
             thread::spawn(move || world.run(entry))
         };
-        let canceller = thread::spawn(move || cancel(&second));
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || world.cancel(&second))
+        };
         drop(task);
         let cancelled = canceller.join().unwrap();
         runner.join().unwrap();
@@ -53,10 +56,13 @@ fn loom_failure_cancel_and_drop() {
             let world = world.clone();
             thread::spawn(move || world.run(entry))
         };
-        let canceller = thread::spawn(move || {
-            cancel(&second);
-            assert!(second.error().is_some());
-        });
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || {
+                let cancelled = world.cancel(&second);
+                assert_eq!(was_cancelled(&second), Some(cancelled));
+            })
+        };
         drop(task);
         canceller.join().unwrap();
         runner.join().unwrap();
@@ -74,11 +80,14 @@ fn loom_promise_kept_cancelled_and_dropped() {
             let world = world.clone();
             thread::spawn(move || promise.fulfil(world.value(1)))
         };
-        let canceller = thread::spawn(move || {
-            if !cancel(&second) {
-                assert_eq!(number(&second), Some(1));
-            }
-        });
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || {
+                if !world.cancel(&second) {
+                    assert_eq!(number(&second), Some(1));
+                }
+            })
+        };
         drop(task);
         canceller.join().unwrap();
         keeper.join().unwrap();
@@ -149,11 +158,51 @@ fn loom_closing_worker_and_the_last_handle() {
         let (task, entry) = world.task(1);
         let second = task.clone();
         let worker = thread::spawn(move || cancel_queued(entry, TaskError::new(TaskErrorKind::PromiseDropped)));
-        let canceller = thread::spawn(move || cancel(&second));
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || world.cancel(&second))
+        };
         drop(task);
         worker.join().unwrap();
         canceller.join().unwrap();
         assert_eq!(world.ran(), 0);
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_error_is_read_while_the_task_is_cancelled() {
+    explore(4, || {
+        let world = World::new();
+        let (task, entry) = world.task(None);
+        let second = task.clone();
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || world.cancel(&second))
+        };
+        assert!(was_cancelled(&task).is_none_or(|cancelled| cancelled));
+        drop(task);
+        canceller.join().unwrap();
+        world.run(entry);
+        world.assert_over();
+    });
+}
+
+/// A closing executor ends the promises that are not kept, by their addresses; their handles may be gone.
+#[test]
+fn loom_promise_ended_from_outside_and_dropped() {
+    explore(10, || {
+        let world = World::new();
+        let (promise, task) = world.promise();
+        let closer = {
+            let world = world.clone();
+            thread::spawn(move || {
+                world.end(&promise);
+                promise
+            })
+        };
+        drop(task);
+        closer.join().unwrap().fulfil(world.value(1));
         world.assert_over();
     });
 }

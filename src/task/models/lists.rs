@@ -2,7 +2,7 @@
 
 use std::sync::Arc as Counts;
 
-use super::{Value, World, cancel, number};
+use super::{Value, World, number};
 use crate::primitive::model::{Tally, explore, thread};
 use crate::primitive::park::Parker;
 use crate::primitive::sync::Arc;
@@ -115,7 +115,10 @@ fn loom_edge_is_swept_while_the_input_ends() {
             let world = world.clone();
             thread::spawn(move || world.run(entry))
         };
-        let canceller = thread::spawn(move || cancel(&gone));
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || world.cancel(&gone))
+        };
         let (listener, fired) = listener();
         add(&input, &listener);
         drop((input, listener));
@@ -141,7 +144,7 @@ fn loom_two_dependents_are_swept_while_the_input_fails() {
             thread::spawn(move || world.run(entry))
         };
         let dropper = thread::spawn(move || drop(second));
-        cancel(&first);
+        world.cancel(&first);
         drop((input, first));
         dropper.join().unwrap();
         runner.join().unwrap();

@@ -13,8 +13,11 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::header::Header;
-use super::{Birth, Home, Input, Ready, Schedule, Typed, Unkept, Work, after, ready, start, unkept};
-use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
+use super::{
+    Birth, Home, Input, Ready, Schedule, Typed, Unkept, Work, after, cancel, fail, fire, ready, schedule, start, unkept,
+};
+use crate::error::{TaskError, TaskErrorKind, TaskId};
+use crate::primitive::cell::Cell;
 use crate::primitive::lock::Mutex;
 use crate::primitive::model::Tally;
 
@@ -38,8 +41,20 @@ impl Drop for Counted {
     }
 }
 
-/// Why a task fails.
-struct Failure(#[expect(dead_code, reason = "counts when it is dropped")] Counted);
+/// Why a task fails or is cancelled. Loom sees who makes, reads and drops it.
+struct Failure {
+    by_cancel: Cell<bool>,
+    _dropped: Counted,
+}
+
+// SAFETY: the cell is written before it is shared and when nobody shares it any more, or loom ends the model.
+unsafe impl Sync for Failure {}
+
+impl Drop for Failure {
+    fn drop(&mut self) {
+        self.by_cancel.set(false);
+    }
+}
 
 impl std::fmt::Debug for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -88,9 +103,10 @@ impl Desk {
         Value { number, _dropped: Counted(self.values_dropped.clone()) }
     }
 
-    fn failure(&self) -> TaskErrorKind {
+    fn failure(&self, by_cancel: bool) -> TaskErrorKind {
         self.errors_made.add();
-        TaskErrorKind::Failed(Box::new(Failure(Counted(self.errors_dropped.clone()))))
+        let by_cancel = Cell::new(by_cancel);
+        TaskErrorKind::Failed(Box::new(Failure { by_cancel, _dropped: Counted(self.errors_dropped.clone()) }))
     }
 }
 
@@ -146,7 +162,7 @@ impl World {
             desk.closures_begun.add();
             let number = number(inputs);
             desk.closures_ended.add();
-            Ok(desk.value(number.ok_or_else(|| desk.failure())?))
+            Ok(desk.value(number.ok_or_else(|| desk.failure(false))?))
         }
     }
 
@@ -189,9 +205,23 @@ impl World {
         unkept(self.birth())
     }
 
+    /// Ends a promise that its holder does not use meanwhile.
+    pub(crate) fn end(&self, promise: &Unkept<Value>) {
+        let error = TaskError::new(self.desk.failure(true));
+        // SAFETY: the promise, which is not used up, holds its task.
+        if let Some(list) = unsafe { fail(promise.task(), error.clone()) } {
+            fire(list, Some(error), schedule);
+        }
+    }
+
     /// A value for a promise.
     pub(crate) fn value(&self, number: usize) -> Value {
         self.desk.value(number)
+    }
+
+    /// Cancels by a handle; false when the task was done.
+    pub(crate) fn cancel(&self, task: &Typed<Value>) -> bool {
+        cancel(task.handle(), TaskError::new(self.desk.failure(true)))
     }
 
     /// Runs the task of a queue entry; what gets ready is kept.
@@ -242,10 +272,9 @@ impl World {
     }
 }
 
-/// Cancels by a handle; false when the task was done.
-pub(crate) fn cancel(task: &Typed<Value>) -> bool {
-    let reason = TaskErrorKind::Cancelled(CancelReason::from("model"));
-    super::cancel(task.handle(), TaskError::new(reason))
+/// Whether a task, or the input it inherits its error from, was cancelled rather than failed; none without an error.
+pub(crate) fn was_cancelled(task: &Typed<Value>) -> Option<bool> {
+    task.error().and_then(|error| error.downcast_ref::<Failure>().map(|failure| failure.by_cancel.get()))
 }
 
 /// The number of a task that has a value, as its reader sees it.

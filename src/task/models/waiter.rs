@@ -1,8 +1,8 @@
 //! Waiters claim by handle what a queue entry also leads to.
 
-use super::{Value, World, cancel, is_done, number};
+use super::{Value, World, is_done, number};
 use crate::primitive::model::{explore, thread};
-use crate::task::{Help, Typed, help};
+use crate::task::{Help, Phase, Typed, help};
 
 /// What a waiter does for `task` in one look; whether it ran something.
 fn look(world: &World, task: &Typed<Value>) -> bool {
@@ -97,7 +97,10 @@ fn loom_inspection_of_a_task_that_is_cancelled() {
                 world.run_all();
             })
         };
-        let canceller = thread::spawn(move || cancel(&second));
+        let canceller = {
+            let world = world.clone();
+            thread::spawn(move || world.cancel(&second))
+        };
         look(&world, &task);
         let cancelled = canceller.join().unwrap();
         runner.join().unwrap();
@@ -159,6 +162,60 @@ fn loom_waiter_runs_the_input() {
         assert_eq!(number(&task), Some(2));
         assert_eq!(world.ran(), 2);
         drop((input, task));
+        world.assert_over();
+    });
+}
+
+/// The closure of the dependent has the only other handle of the input that the waiter takes one of.
+#[test]
+fn loom_inspected_input_stays_when_the_queue_runs_its_dependent() {
+    explore(50, || {
+        let world = World::new();
+        let (input, entry) = world.task(1);
+        let (task, _) = world.after(&input);
+        drop(input);
+        let runner = {
+            let world = world.clone();
+            thread::spawn(move || {
+                world.run(entry);
+                world.run_all();
+            })
+        };
+        if let Help::Input(input) = help(task.handle()) {
+            runner.join().unwrap();
+            assert_eq!(input.head().state.load().phase(), Phase::Value);
+        } else {
+            runner.join().unwrap();
+        }
+        world.run_all();
+        assert_eq!(number(&task), Some(2));
+        drop(task);
+        world.assert_over();
+    });
+}
+
+#[test]
+fn loom_inspected_input_stays_when_another_waiter_runs_its_dependent() {
+    explore(50, || {
+        let world = World::new();
+        let (input, entry) = world.task(1);
+        let (task, _) = world.after(&input);
+        drop(input);
+        let second = task.clone();
+        let runner = {
+            let world = world.clone();
+            thread::spawn(move || {
+                world.run(entry);
+                look(&world, &second);
+            })
+        };
+        drop(match help(task.handle()) {
+            Help::Input(input) => Some(input),
+            _ => None,
+        });
+        drop(task);
+        runner.join().unwrap();
+        world.run_all();
         world.assert_over();
     });
 }
