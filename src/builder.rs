@@ -8,7 +8,7 @@ use crate::placement;
 use crate::scheduler::{Registry, Settings, local};
 
 /// The most workers one executor takes.
-const MAX_WORKERS: usize = 65_536;
+const MAX_WORKERS: usize = 4096;
 /// The least stack a worker works with, in bytes.
 const MIN_STACK: usize = 64 << 10;
 /// The stack of a thread unless told otherwise, in bytes.
@@ -57,7 +57,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Number of workers, 1 to 65536. By default `HEIST_WORKERS`, else one for each physical core that the process's
+    /// Number of workers, 1 to 4096. By default `HEIST_WORKERS`, else one for each physical core that the process's
     /// affinity mask allows and no other executor uses, cut to the CPU quota of its control group.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
