@@ -115,6 +115,7 @@ impl Current {
         local(|local| {
             let Some(task) = local.current() else { return };
             let flag = raised.clone();
+            // ORDERING: Release; pairs with the Acquire of `is_cancelled`.
             let listener = Listener::new(Action::Call(Box::new(move || flag.store(true, Ordering::Release))));
             if listen(task, &listener).is_err() {
                 listener.fire();

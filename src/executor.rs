@@ -92,6 +92,13 @@ impl Executor {
     }
 
     /// What the workers have done so far. O(workers).
+    ///
+    /// ```
+    /// let ex = heist::Executor::builder().workers(2).build()?;
+    /// ex.gather(ex.map(0..10, |i| i))?;
+    /// assert_eq!((ex.stats().submitted, ex.stats().per_worker.len()), (10, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats::of(&self.registry)
@@ -256,6 +263,13 @@ impl Executor {
     /// # Errors
     /// The error of the first future, in the order of the input, that has no value; later ones are not waited for.
     /// [`TaskError::is_foreign_future`] if one is of another executor.
+    ///
+    /// ```
+    /// let ex = heist::Executor::new()?;
+    /// assert_eq!(ex.gather(ex.map(0..3, |i| i * i))?, [0, 1, 4]);
+    /// assert_eq!(ex.gather((ex.submit(|| 1), [ex.submit(|| "a")]))?, (1, ["a"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn gather<G: Gather>(&self, futures: G) -> Result<G::Values, TaskError> {
         if futures.any_foreign(self.registry.id) {
             return Err(TaskError::new(TaskErrorKind::ForeignFuture));

@@ -51,6 +51,21 @@ pub struct AsCompleted<T> {
 
 impl<T> AsCompleted<T> {
     /// Adds a future; a future added twice is yielded twice. O(1).
+    ///
+    /// ```
+    /// let ex = heist::Executor::new()?;
+    /// let mut completed = heist::as_completed([ex.submit(|| 0)]);
+    /// let mut seen = Vec::new();
+    /// while let Some((_, value)) = completed.next() {
+    ///     let value = value?;
+    ///     seen.push(value);
+    ///     if value < 3 {
+    ///         completed.push(ex.submit(move || value + 1));
+    ///     }
+    /// }
+    /// assert_eq!(seen, [0, 1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn push(&mut self, future: TaskFuture<T>) {
         let number = self.next;
         self.next += 1;
@@ -92,6 +107,16 @@ impl<T> AsCompleted<T> {
     }
 
     /// Ends the iteration at `deadline`, once nothing is ready; [`ended_early`](Self::ended_early) tells.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// let ex = heist::Executor::new()?;
+    /// let (_promise, never) = ex.promise::<u32>();
+    /// let mut completed = heist::as_completed([never]).deadline(Instant::now() + Duration::from_millis(1));
+    /// assert!(completed.next().is_none());
+    /// assert!(completed.ended_early().unwrap().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);

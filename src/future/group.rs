@@ -117,11 +117,29 @@ pub fn wait_all<T>(futures: &[TaskFuture<T>]) -> DoneNotDone<T> {
 }
 
 /// As [`wait_all`], for no longer than `timeout`; what is done by then is told apart. The tasks go on.
+///
+/// ```
+/// use std::time::Duration;
+/// let ex = heist::Executor::new()?;
+/// let (_promise, never) = ex.promise::<u32>();
+/// let sets = heist::wait_all_timeout(&[ex.scatter(1), never], Duration::from_millis(1));
+/// assert_eq!((sets.done.len(), sets.not_done.len()), (1, 1));
+/// assert!(sets.ended_early.unwrap().is_timeout());
+/// # Ok::<(), heist::Error>(())
+/// ```
 pub fn wait_all_timeout<T>(futures: &[TaskFuture<T>], timeout: Duration) -> DoneNotDone<T> {
     wait_until(futures, futures.len(), Instant::now().checked_add(timeout))
 }
 
 /// As [`wait_all`], awaited.
+///
+/// ```
+/// let ex = heist::Executor::new()?;
+/// let squares = ex.map(0..3, |i| i * i);
+/// let done = ex.spawn(async move { heist::wait_all_async(&squares).await.done.len() });
+/// assert_eq!(done.result()?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn wait_all_async<T: Send>(futures: &[TaskFuture<T>]) -> DoneNotDone<T> {
     wait_n_async(futures, futures.len()).await
 }

@@ -142,6 +142,14 @@ impl<T> TaskFuture<T> {
     ///
     /// # Errors
     /// As [`wait`](Self::wait), and [`TaskError::is_timeout`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let ex = heist::Executor::new()?;
+    /// let (_promise, future) = ex.promise::<u32>();
+    /// assert!(future.wait_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), TaskError> {
         waited(wait(self.handle(), Instant::now().checked_add(timeout)))
     }
@@ -208,6 +216,15 @@ impl<T> TaskFuture<T> {
     }
 
     /// The result, if the task is done. O(1).
+    ///
+    /// ```
+    /// let ex = heist::Executor::new()?;
+    /// let (promise, future) = ex.promise();
+    /// assert!(future.try_result().is_none());
+    /// promise.fulfil(3);
+    /// assert_eq!(future.try_result().unwrap()?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_result(&self) -> Option<Result<T, TaskError>>
     where

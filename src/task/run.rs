@@ -82,7 +82,7 @@ pub(crate) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
     // SAFETY: the caller's promise.
     let head = unsafe { task.as_ref() };
     let home = head.home;
-    // The dependents' count, taken while the task is surely there: an error may be dropped with it.
+    // For the dependents, taken while the task is surely there: its own may be dropped with it.
     let error = match outcome {
         Outcome::Value => None,
         // SAFETY: the word is the caller's until `finish` takes it.

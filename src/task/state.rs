@@ -195,7 +195,7 @@ impl State {
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// OPEN → RUNNING, by a waiter.
+    /// OPEN → RUNNING.
     #[inline]
     pub(crate) fn claim(&self) -> Claim {
         // ORDERING: Relaxed; only a guess for the exchange.
@@ -215,19 +215,15 @@ impl State {
     /// look, a waiter could put the closure back in between, and nothing would lead to the task any more.
     #[inline]
     pub(crate) fn start(&self) -> Entry {
-        // ORDERING: Relaxed; only a guess for the exchange.
-        let mut now = self.0.load(Ordering::Relaxed);
-        while now & PHASE == OPEN {
-            // ORDERING: AcqRel; as in `claim`.
-            match self.0.compare_exchange_weak(now, now | RUNNING, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Entry::Open,
-                Err(seen) => now = seen,
+        loop {
+            if self.claim() == Claim::Mine {
+                return Entry::Open;
             }
-        }
-        match self.skip_unless_open() {
-            // Put back since.
-            Entry::Open => self.start(),
-            skipped => skipped,
+            match self.skip_unless_open() {
+                // Put back since.
+                Entry::Open => {}
+                skipped => return skipped,
+            }
         }
     }
 

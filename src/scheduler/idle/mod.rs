@@ -14,6 +14,9 @@ const WORD: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Idle {
     /// Low half: workers that search. High half: workers that are parked.
+    ///
+    /// ORDERING: every change is an AcqRel read-modify-write, which keeps the steps of one worker in order and pairs with
+    /// the next change; what a push and a worker must see of each other is ordered by the fences.
     counts: Padded<AtomicU64>,
     /// One bit a worker: parked.
     parked: Box<[Padded<AtomicU64>]>,
