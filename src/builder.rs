@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::panics::{self, PanicReport};
 use crate::placement;
-use crate::scheduler::{Registry, Settings, local};
+use crate::scheduler::{Registry, Search, Settings, local};
 
 /// The most workers one executor takes.
 const MAX_WORKERS: usize = 4096;
@@ -31,6 +31,40 @@ pub enum PinPolicy {
     None,
 }
 
+/// What a worker that runs out of work does before it sleeps. A sleeping worker costs nothing, but has to be woken by the
+/// system when a task comes: some 20 to 40 µs until that task starts. Whatever the profile, no more than half of
+/// the workers search at once, and an executor without tasks soon sleeps altogether.
+///
+/// ```
+/// use heist::{Executor, Profile};
+/// let ex = Executor::builder().workers(2).profile(Profile::Latency).build()?;
+/// assert_eq!(ex.submit(|| 6 * 7).result()?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// Searches for as long as it has paid of late, 2 to 50 µs: longer when tasks come in short pauses, shorter when
+    /// they do not.
+    #[default]
+    Balanced,
+    /// Searches for 2 ms, so that a task which comes within that time is started in less than a microsecond. Costs up to
+    /// half of the cores, busy for 2 ms after the last task, and all the time while tasks come more often than that.
+    Latency,
+    /// Sleeps at once, for hosts that are shared or count energy.
+    Power,
+}
+
+impl Profile {
+    fn search(self) -> Search {
+        match self {
+            Self::Balanced => Search::ADAPTIVE,
+            Self::Latency => Search::LONG,
+            Self::Power => Search::NONE,
+        }
+    }
+}
+
 /// Settings of an [`Executor`]; every one has a sensible default.
 ///
 /// ```
@@ -49,6 +83,7 @@ pub struct Builder {
     thread_name: Option<Box<dyn Fn(usize) -> String + Send + Sync>>,
     stack_size: Option<usize>,
     pin: PinPolicy,
+    profile: Profile,
     on_start: Option<Box<dyn Fn(usize) + Send + Sync>>,
     on_stop: Option<Box<dyn Fn(usize) + Send + Sync>>,
     max_spare_threads: Option<usize>,
@@ -80,6 +115,12 @@ impl Builder {
     /// Whether workers are tied to cores.
     pub fn pin(mut self, policy: PinPolicy) -> Self {
         self.pin = policy;
+        self
+    }
+
+    /// What workers do when they run out of work.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
         self
     }
 
@@ -156,10 +197,12 @@ impl Builder {
         let settings = Settings {
             workers,
             cpus: placement.cpus,
+            worker_at: placement.worker_at,
             rings: placement.rings,
             stack_size,
             max_spare_threads: self.max_spare_threads.unwrap_or_else(config::max_spare_threads),
             seed,
+            search: self.profile.search(),
             thread_name: self.thread_name.unwrap_or_else(|| Box::new(|worker| format!("heist-{worker}"))),
             on_start: self.on_start,
             on_stop: self.on_stop,
@@ -183,6 +226,7 @@ impl std::fmt::Debug for Builder {
             .field("workers", &self.workers)
             .field("stack_size", &self.stack_size)
             .field("pin", &self.pin)
+            .field("profile", &self.profile)
             .field("max_spare_threads", &self.max_spare_threads)
             .field("panic_report", &self.panic_report)
             .field("seed", &self.seed)

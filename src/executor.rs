@@ -11,7 +11,7 @@ use crate::future::{Fallible, Gather, GatherOk, Inputs, Plain, Promise, TaskFutu
 use crate::primitive::atomic::Ordering;
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Phase, Registry};
-use crate::task;
+use crate::task::{self, Dealer, Stateless};
 
 /// How an executor ends.
 ///
@@ -205,7 +205,7 @@ impl Executor {
         TaskFuture::new(self.registry.submit_after(Location::caller(), inputs.own(), true, call))
     }
 
-    /// Runs `task` for each of `items`; all are queued in one step. The futures come in the order of the items.
+    /// Runs `task` for each of `items`, queued in batches as they come. The futures come in the order of the items.
     ///
     /// ```
     /// let ex = heist::Executor::new()?;
@@ -220,12 +220,22 @@ impl Executor {
         F: Fn(It::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let task = Arc::new(task);
-        let works = items.into_iter().map(|item| {
-            let task = task.clone();
-            Plain(move || task(item))
-        });
-        self.registry.submit_all(Location::caller(), works).into_iter().map(TaskFuture::new).collect()
+        let location = Location::caller();
+        let tasks = match Stateless::of(task) {
+            Ok(task) => {
+                let works = items.into_iter().map(|item| Plain(move || (task.get())(item)));
+                self.registry.submit_all(location, works)
+            }
+            Err(task) => {
+                let mut dealer = Dealer::new(task);
+                let works = items.into_iter().map(|item| {
+                    let task = dealer.deal();
+                    Plain(move || (task.get())(item))
+                });
+                self.registry.submit_all(location, works)
+            }
+        };
+        tasks.into_iter().map(TaskFuture::new).collect()
     }
 
     /// Runs `task` for each of `inputs`, once that input's futures are done.
@@ -258,11 +268,12 @@ impl Executor {
             .collect()
     }
 
-    /// Waits for all futures of a shape and gives their values in the same shape.
+    /// Waits for all futures of a shape and gives their values in the same shape. A worker runs tasks of these futures
+    /// meanwhile, and what they depend on; never others.
     ///
     /// # Errors
     /// The error of the first future, in the order of the input, that has no value; later ones are not waited for.
-    /// [`TaskError::is_foreign_future`] if one is of another executor.
+    /// [`TaskError::is_foreign_future`] if one is of another executor, before anything is waited for.
     ///
     /// ```
     /// let ex = heist::Executor::new()?;
@@ -271,10 +282,7 @@ impl Executor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn gather<G: Gather>(&self, futures: G) -> Result<G::Values, TaskError> {
-        if futures.any_foreign(self.registry.id) {
-            return Err(TaskError::new(TaskErrorKind::ForeignFuture));
-        }
-        futures.values()
+        futures.values_of(self.registry.id)
     }
 
     /// As [`gather`](Self::gather), with a result for each future.

@@ -9,7 +9,7 @@
 //! let c = ex.submit_after((&a, &b), |(a, b)| a + b);    // runs when both are done; borrows the values
 //! assert_eq!(c.result()?, 30);
 //!
-//! let squares = ex.map(0..1_000_u64, |i| i * i);        // one batch
+//! let squares = ex.map(0..1_000_u64, |i| i * i);        // in batches
 //! assert_eq!(ex.gather(squares)?.iter().sum::<u64>(), 332_833_500);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -73,7 +73,7 @@ mod scheduler;
 mod task;
 
 #[cfg(not(heist_loom))]
-pub use builder::{Builder, PinPolicy};
+pub use builder::{Builder, PinPolicy, Profile};
 #[cfg(not(heist_loom))]
 pub use current::{CancelToken, Current, cancelled, current};
 #[cfg(not(heist_loom))]

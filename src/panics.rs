@@ -78,6 +78,17 @@ pub(crate) fn catch<R>(call: impl FnOnce() -> R) -> Result<R, TaskErrorKind> {
     result.map_err(report)
 }
 
+/// Makes this thread one on which every panic is caught by heist: [`catch_here`] needs no count of its own.
+pub(crate) fn serve() {
+    DEPTH.with(|depth| depth.set(depth.get() + 1));
+}
+
+/// As [`catch`], on a thread that [serves](serve).
+#[inline]
+pub(crate) fn catch_here<R>(call: impl FnOnce() -> R) -> Result<R, TaskErrorKind> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(report)
+}
+
 #[cold]
 fn report(payload: Box<dyn Any + Send>) -> TaskErrorKind {
     let backtrace = SEEN.try_with(|seen| seen.borrow_mut().take()).ok().flatten();

@@ -11,6 +11,8 @@ static IN_USE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 /// Where workers run, and how near they are to each other.
 pub(crate) struct Placement {
     pub(crate) cpus: Vec<Option<usize>>,
+    /// By PU, the worker that is pinned to its core; empty when none is pinned.
+    pub(crate) worker_at: Vec<Option<usize>>,
     pub(crate) rings: Vec<Vec<Vec<usize>>>,
     pub(crate) lease: CoreLease,
     pub(crate) warning: Option<String>,
@@ -39,6 +41,18 @@ fn unused(host: &Host, in_use: &BTreeSet<usize>) -> Vec<(usize, usize)> {
         .collect()
 }
 
+/// By PU, the worker of its core, where the workers have the cores `numbers`.
+fn worker_at(host: &Host, numbers: &[usize]) -> Vec<Option<usize>> {
+    let mut table = Vec::new();
+    for (worker, &number) in numbers.iter().enumerate() {
+        for pu in host.cores.as_slice()[number].pus().iter() {
+            table.resize(table.len().max(pu + 1), None);
+            table[pu] = Some(worker);
+        }
+    }
+    table
+}
+
 /// How many workers an executor gets by default: one for each unused core, or, if all are used, for each core; no more
 /// than the quota.
 pub(crate) fn default_workers(host: &Host) -> usize {
@@ -56,6 +70,7 @@ pub(crate) fn place(host: &Host, workers: usize, pin: bool) -> Placement {
         in_use.extend(&cpus);
         return Placement {
             cpus: cpus.iter().copied().map(Some).collect(),
+            worker_at: worker_at(host, &numbers),
             rings: host.cores.rings(&numbers),
             lease: CoreLease(cpus),
             warning: None,
@@ -70,6 +85,7 @@ pub(crate) fn place(host: &Host, workers: usize, pin: bool) -> Placement {
     });
     Placement {
         cpus: vec![None; workers],
+        worker_at: Vec::new(),
         rings: host.cores.rings(&vec![usize::MAX; workers]),
         lease: CoreLease::default(),
         warning,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use heist::{Executor, PinPolicy};
 use heist_numa::{Cores, CpuSet};
@@ -123,6 +123,27 @@ fn executors_side_by_side_have_different_cores() {
             let rest = Executor::new().unwrap();
             assert_eq!(rest.workers(), 1, "by default as many as there are unused cores");
             assert!(is_pinned(&rest));
+        }
+    });
+}
+
+/// Every worker sleeps, one task comes from the core of one of them: another one is woken for it.
+#[test]
+fn a_task_wakes_no_worker_on_the_core_of_who_submits_it() {
+    alone(|| {
+        let ex = Executor::builder().workers(cores().len()).build().unwrap();
+        let workers = ex.stats().per_worker;
+        let sleeps = || ex.stats().per_worker.iter().map(|worker| worker.parked).sum::<u64>();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for round in 0..40 {
+            let own = round % workers.len();
+            heist_numa::pin(workers[own].cpu.unwrap()).unwrap();
+            while sleeps() < (workers.len() + round) as u64 {
+                assert!(Instant::now() < deadline, "a worker does not go to sleep");
+                std::thread::yield_now();
+            }
+            let ran_on = ex.submit(|| heist::current().unwrap().worker()).result().unwrap();
+            assert!(ran_on != own || workers.len() == 1, "round {round}");
         }
     });
 }

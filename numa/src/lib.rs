@@ -42,13 +42,13 @@ mod fixture;
 mod pin;
 mod quota;
 mod ring;
-#[allow(unsafe_code, reason = "the two affinity system calls")]
+#[allow(unsafe_code, reason = "the two affinity system calls and the question where a thread runs")]
 mod sys;
 mod sysfs;
 
 pub use cores::{Core, Cores, online};
 pub use cpuset::CpuSet;
 pub use error::Error;
-pub use pin::{affinity, pin, set_affinity};
+pub use pin::{affinity, current_pu, pin, set_affinity};
 pub use quota::cpu_quota;
 pub use ring::Ring;

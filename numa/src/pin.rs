@@ -37,6 +37,24 @@ pub fn affinity() -> Result<CpuSet, Error> {
     }
 }
 
+/// The PU that the calling thread runs on: a hint, unless it is pinned, since it may be moved at any time. `None` when
+/// the kernel does not tell. With a C library that asks the kernel by way of its restartable sequences or its vDSO, a
+/// few nanoseconds.
+///
+/// ```
+/// # std::thread::spawn(|| {
+/// if let Some(pu) = heist_numa::affinity()?.first() {
+///     heist_numa::pin(pu)?;
+///     assert_eq!(heist_numa::current_pu(), Some(pu));
+/// }
+/// # Ok::<(), heist_numa::Error>(()) }).join().unwrap()?;
+/// # Ok::<(), heist_numa::Error>(())
+/// ```
+#[must_use]
+pub fn current_pu() -> Option<usize> {
+    sys::current_pu()
+}
+
 /// Pins the calling thread to `pu` and reads the mask back to see that it holds.
 ///
 /// Threads and processes that the thread starts from now on inherit the narrow mask: save

@@ -1,4 +1,4 @@
-//! The affinity system calls of the calling thread, for masks of any size the kernel can have.
+//! The affinity system calls of the calling thread, for masks of any size the kernel can have, and where it runs.
 //!
 //! The C library's `cpu_set_t` ends at 1,024 CPUs, and the kernel refuses to fill a mask smaller than
 //! its own; hence the bare calls on buffers that grow.
@@ -32,6 +32,12 @@ pub(crate) fn set_affinity(mask: &[Word]) -> io::Result<()> {
     // reads.
     let rc = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(mask), mask.as_ptr()) };
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The PU that the calling thread runs on at this moment.
+pub(crate) fn current_pu() -> Option<usize> {
+    // SAFETY: the call takes and touches nothing of ours.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
 /// Repeats `fill`, which gives the bytes it wrote, with a buffer twice as long for every `EINVAL`.

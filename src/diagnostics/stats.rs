@@ -43,7 +43,7 @@ pub struct Stats {
 pub struct WorkerStats {
     /// Closures run.
     pub executed: u64,
-    /// Tasks taken from other workers.
+    /// Entries taken from other workers: tasks, or parts of a `map`.
     pub stolen: u64,
     /// Times it went to sleep.
     pub parked: u64,

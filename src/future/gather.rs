@@ -1,10 +1,13 @@
 //! Collecting the values of many futures in the shape they are in.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
+use super::haste::in_order;
 use super::task_future::TaskFuture;
-use crate::error::TaskError;
+use crate::error::{TaskError, TaskErrorKind};
+use crate::task::Handle;
 
 /// Futures in a shape: one, or `Vec`s, arrays, tuples (1 to 12) and maps (by their values) of shapes.
 ///
@@ -32,6 +35,23 @@ pub trait Gather {
     fn values(self) -> Result<Self::Values, TaskError>;
     #[doc(hidden)]
     fn results(self) -> Self::Results;
+    /// As `values`; an error before anything is waited for, if a future among them is not of this executor.
+    #[doc(hidden)]
+    fn values_of(self, executor: u32) -> Result<Self::Values, TaskError>
+    where
+        Self: Sized,
+    {
+        if self.any_foreign(executor) { Err(foreign()) } else { self.values() }
+    }
+    /// Its handle, if it is one future.
+    #[doc(hidden)]
+    fn single(&self) -> Option<&Handle> {
+        None
+    }
+}
+
+fn foreign() -> TaskError {
+    TaskError::new(TaskErrorKind::ForeignFuture)
 }
 
 /// Shapes whose failures can be left out: `Vec`s, arrays and maps.
@@ -63,6 +83,9 @@ impl<T: Clone + Send + Sync> Gather for TaskFuture<T> {
     fn results(self) -> Result<T, TaskError> {
         self.move_or_clone()
     }
+    fn single(&self) -> Option<&Handle> {
+        Some(self.handle())
+    }
 }
 
 impl<T: Clone + Send + Sync> Gather for &TaskFuture<T> {
@@ -78,6 +101,9 @@ impl<T: Clone + Send + Sync> Gather for &TaskFuture<T> {
     fn results(self) -> Result<T, TaskError> {
         self.result()
     }
+    fn single(&self) -> Option<&Handle> {
+        Some(self.handle())
+    }
 }
 
 impl<G: Gather> Gather for Vec<G> {
@@ -88,10 +114,21 @@ impl<G: Gather> Gather for Vec<G> {
         self.iter().any(|item| item.any_foreign(executor))
     }
     fn values(self) -> Result<Self::Values, TaskError> {
-        self.into_iter().map(G::values).collect()
+        in_order(self.into_iter(), G::single, |_| true).map(G::values).collect()
     }
     fn results(self) -> Self::Results {
-        self.into_iter().map(G::results).collect()
+        in_order(self.into_iter(), G::single, |_| true).map(G::results).collect()
+    }
+    /// Many futures are looked at once, as they are collected; only before a wait those to come are looked at too.
+    fn values_of(self, executor: u32) -> Result<Self::Values, TaskError> {
+        let refused = Cell::new(false);
+        let may_wait = |rest: &[G]| {
+            refused.set(rest.iter().any(|item| item.any_foreign(executor)));
+            !refused.get()
+        };
+        let checked = |item: G| if item.any_foreign(executor) { Err(foreign()) } else { item.values() };
+        let values = in_order(self.into_iter(), G::single, may_wait).map(checked).collect();
+        if refused.get() { Err(foreign()) } else { values }
     }
 }
 
@@ -114,10 +151,13 @@ where
         self.iter().any(|item| item.any_foreign(executor))
     }
     fn values(self) -> Result<Self::Values, TaskError> {
-        self.iter().map(Gather::values).collect()
+        self.iter().collect::<Vec<_>>().values()
     }
     fn results(self) -> Self::Results {
-        self.iter().map(Gather::results).collect()
+        self.iter().collect::<Vec<_>>().results()
+    }
+    fn values_of(self, executor: u32) -> Result<Self::Values, TaskError> {
+        self.iter().collect::<Vec<_>>().values_of(executor)
     }
 }
 
@@ -147,6 +187,9 @@ where
     }
     fn results(self) -> Self::Results {
         self.as_slice().results()
+    }
+    fn values_of(self, executor: u32) -> Result<Self::Values, TaskError> {
+        self.as_slice().values_of(executor)
     }
 }
 

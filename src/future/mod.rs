@@ -4,6 +4,7 @@ mod as_completed;
 mod callback;
 mod gather;
 mod group;
+mod haste;
 mod inputs;
 mod poll;
 mod promise;

@@ -6,6 +6,10 @@ pub(crate) mod atomic {
     };
 }
 
+pub(crate) fn fence_after_exchange() {
+    loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
+}
+
 pub(crate) mod sync {
     pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 }
@@ -84,6 +88,8 @@ pub(crate) mod cell {
 
 pub(crate) mod hint {
     pub(crate) use loom::hint::spin_loop;
+
+    pub(crate) fn prefetch<T>(_place: *const T) {}
 }
 
 /// A thread-local of a modelled thread.

@@ -6,6 +6,17 @@ pub(crate) mod atomic {
     };
 }
 
+/// A sequentially consistent fence, right behind a read-modify-write of this thread. On x86 that was one already.
+#[inline(always)]
+pub(crate) fn fence_after_exchange() {
+    use std::sync::atomic::{Ordering, compiler_fence, fence};
+    if cfg!(all(target_arch = "x86_64", not(miri), not(heist_tsan))) {
+        compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
+
 pub(crate) mod sync {
     pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 }
@@ -34,6 +45,19 @@ pub(crate) mod cell {
 
 pub(crate) mod hint {
     pub(crate) use std::hint::spin_loop;
+
+    /// Has the core fetch the line that begins here, if it can be told to.
+    #[allow(unsafe_code, reason = "an intrinsic")]
+    #[inline(always)]
+    pub(crate) fn prefetch<T>(place: *const T) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: a prefetch reads nothing, whatever the address; SSE is part of the architecture.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = place;
+    }
 }
 
 /// A thread-local with a constant start and no destructor.

@@ -3,13 +3,18 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
+use super::outside::Outside;
 use super::registry::Registry;
 use super::worker::Worker;
+use crate::counters::Counters;
 use crate::error::TaskId;
 use crate::task::Header;
 
 /// Ids a thread takes from the process at once.
 const ID_BLOCK: u64 = 4096;
+
+/// Numbers of outsiders.
+pub(super) const SHARDS: usize = 1 << 16;
 
 /// One task on a thread's stack; the innermost is the current one.
 #[derive(Debug)]
@@ -42,6 +47,9 @@ pub(crate) struct Local {
     help_floor: Cell<usize>,
     ids: Cell<(u64, u64)>,
     shard: Cell<usize>,
+    /// The executor that was counted for last, and this thread's counters there, null when there were none left.
+    counted_for: Cell<u64>,
+    counters: Cell<*const Counters>,
 }
 
 thread_local! {
@@ -55,6 +63,8 @@ thread_local! {
             help_floor: Cell::new(0),
             ids: Cell::new((0, 0)),
             shard: Cell::new(usize::MAX),
+            counted_for: Cell::new(u64::MAX),
+            counters: Cell::new(std::ptr::null()),
         }
     };
 }
@@ -63,6 +73,11 @@ thread_local! {
 #[inline]
 pub(crate) fn local<R>(call: impl FnOnce(&Local) -> R) -> R {
     LOCAL.with(call)
+}
+
+/// Whether this thread is one of an executor's.
+pub(crate) fn is_worker_thread() -> bool {
+    local(|local| local.registry().is_some())
 }
 
 impl Local {
@@ -114,6 +129,12 @@ impl Local {
     pub(super) fn worker(&self) -> Option<&Worker> {
         // SAFETY: a worker in the record is this thread's until `stand`.
         unsafe { self.worker.get().as_ref() }
+    }
+
+    /// The worker this thread drives now, if it is one of `registry`'s.
+    #[inline]
+    pub(super) fn worker_of(&self, registry: &Registry) -> Option<&Worker> {
+        self.worker().filter(|_| self.serves(registry))
     }
 
     /// Index of the worker whose core this thread runs on.
@@ -174,14 +195,39 @@ impl Local {
         TaskId(first)
     }
 
-    /// A small number of this thread's, to spread outsiders over inboxes and counters.
+    /// This thread's own counters of an executor it is no worker of, if there were any left.
+    #[inline]
+    pub(super) fn own_counters<'a>(&self, executor: u32, outside: &'a Outside) -> Option<&'a Counters> {
+        if self.counted_for.get() != u64::from(executor) {
+            self.claim_counters(executor, outside);
+        }
+        // SAFETY: it points into `outside`: that of the executor with this number, which no other has.
+        unsafe { self.counters.get().as_ref() }
+    }
+
+    #[cold]
+    fn claim_counters(&self, executor: u32, outside: &Outside) {
+        let claimed = outside.claim(std::ptr::from_ref(self).addr());
+        self.counters.set(claimed.map_or(std::ptr::null(), std::ptr::from_ref));
+        self.counted_for.set(u64::from(executor));
+    }
+
+    /// A number of this thread's below [`SHARDS`], to spread outsiders over inboxes and counters.
+    #[inline]
     pub(super) fn shard(&self) -> usize {
+        match self.shard.get() {
+            usize::MAX => self.new_shard(),
+            shard => shard,
+        }
+    }
+
+    #[cold]
+    fn new_shard(&self) -> usize {
         use std::sync::atomic::{AtomicUsize, Ordering};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        if self.shard.get() == usize::MAX {
-            // ORDERING: Relaxed; any spread will do.
-            self.shard.set(NEXT.fetch_add(1, Ordering::Relaxed) % 65_536);
-        }
+        // An odd step through a power of two: threads in turn are far apart. Half of the golden ratio spreads best.
+        // ORDERING: Relaxed; any spread will do.
+        self.shard.set(NEXT.fetch_add(40_503, Ordering::Relaxed) % SHARDS);
         self.shard.get()
     }
 }

@@ -26,6 +26,7 @@ impl Ending {
         Self(Padded(AtomicU8::new(Phase::Open as u8)))
     }
 
+    #[inline]
     pub(crate) fn phase(&self) -> Phase {
         // ORDERING: Acquire; pairs with the Release of `advance`.
         match self.0.load(Ordering::Acquire) {

@@ -5,14 +5,15 @@ use std::panic::Location;
 use std::sync::{Arc, Weak};
 
 use super::ending::{Ending, Phase};
-use super::idle::Idle;
-use super::inbox::{Chain, Inbox};
+use super::entry::Entry;
+use super::idle::{Idle, Workers};
+use super::inbox::Inbox;
 use crate::counters::{Counter, Counters};
 use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
 use crate::primitive::model::{Tally, explore, explore_to, thread};
 use crate::primitive::park::Parker;
 use crate::primitive::{Padded, local};
-use crate::task::{self, Birth, Home, Ready, Schedule, Typed, Work};
+use crate::task::{self, Birth, Finisher, Home, Number, Ready, Schedule, Typed, Work};
 
 const OUTSIDER: usize = usize::MAX;
 
@@ -22,6 +23,7 @@ local! {
 
 /// An executor without deques: as `Registry` puts its parts together.
 struct Pool {
+    number: Number,
     home: Home,
     this: Weak<Self>,
     ending: Ending,
@@ -47,7 +49,7 @@ impl Work for Closure {
             if self.nested > 0 {
                 pool.count_created();
                 let closure = Self { pool: self.pool.clone(), nested: self.nested - 1 };
-                pool.queue(Chain::of(task::ready_unwanted(pool.birth(), closure)));
+                pool.queue(Entry::of(task::ready_unwanted(pool.birth(), closure)));
             }
             if pool.ending.phase() == Phase::Ended {
                 pool.ran_late.add();
@@ -60,7 +62,7 @@ impl Work for Closure {
 
 impl Schedule for Pool {
     fn ready(&self, task: Ready) {
-        self.queue(Chain::of(task));
+        self.queue(Entry::of(task));
     }
     fn finished(&self) {
         self.count(|counters| &counters.finished);
@@ -68,9 +70,38 @@ impl Schedule for Pool {
     fn discarded(&self) {}
 }
 
+/// Keeps what gets ready, to run it next.
+struct Direct<'a> {
+    pool: &'a Pool,
+    next: &'a mut Option<Ready>,
+}
+
+impl Finisher for Direct<'_> {
+    fn ready(&mut self, task: Ready) {
+        *self.next = Some(task);
+    }
+    fn finished(&mut self) {
+        self.pool.finished();
+    }
+    fn discarded(&mut self) {}
+}
+
+impl Workers for Pool {
+    fn has_work_in(&self, _group: usize) -> bool {
+        !self.inbox.is_empty()
+    }
+    fn wake(&self, worker: usize) {
+        self.parkers[worker].wake();
+    }
+    fn beside(&self) -> Option<usize> {
+        None
+    }
+}
+
 impl Pool {
     fn new(workers: usize) -> Arc<Self> {
-        Arc::new_cyclic(|this: &Weak<Self>| Self {
+        let pool = Arc::new_cyclic(|this: &Weak<Self>| Self {
+            number: Number::reserve().unwrap_or_else(|| unreachable!("models are few")),
             home: Home(this.as_ptr()),
             this: this.clone(),
             ending: Ending::new(),
@@ -80,21 +111,23 @@ impl Pool {
             counters: (0..=workers).map(|_| Counters::new()).collect(),
             ran: Tally::default(),
             ran_late: Tally::default(),
-        })
+        });
+        let scheduler: Weak<dyn Schedule> = pool.this.clone();
+        pool.number.announce(&pool.home, scheduler);
+        pool
     }
 
     fn birth(&self) -> Birth {
-        let home = &raw const self.home;
-        Birth { home, executor: 1, generation: 0, id: TaskId(1), location: Location::caller() }
+        Birth { executor: self.number.get(), id: TaskId(1), location: Location::caller() }
     }
 
     fn task(&self, nested: usize) -> (Typed<usize>, Ready) {
         task::ready(self.birth(), Closure { pool: self.this.clone(), nested })
     }
 
-    fn queue(&self, chain: Chain) {
-        self.inbox.push(chain);
-        self.idle.notify(|worker| self.parkers[worker].wake());
+    fn queue(&self, entry: Entry) {
+        self.inbox.push(entry);
+        self.idle.notify(0, self);
     }
 
     fn count_created(&self) {
@@ -115,7 +148,7 @@ impl Pool {
         }
         self.count_created();
         let (task, ready) = self.task(0);
-        self.queue(Chain::of(ready));
+        self.queue(Entry::of(ready));
         if self.ending.refuses(|| false) {
             task::cancel(task.handle(), closed());
         }
@@ -145,7 +178,7 @@ impl Pool {
 
     /// Looks before it takes, as a worker does.
     fn take(&self) -> impl Iterator<Item = Ready> {
-        (!self.inbox.is_empty()).then(|| self.inbox.take()).into_iter().flatten()
+        (!self.inbox.is_empty()).then(|| self.inbox.take()).into_iter().flatten().flat_map(Entry::tasks)
     }
 
     /// Runs a task, then directly the dependent that it makes ready.
@@ -155,7 +188,7 @@ impl Pool {
             _ => {
                 let mut next = Some(task);
                 while let Some(started) = next.take().and_then(task::start) {
-                    started.run(|ready| next = Some(ready));
+                    started.run().end(&mut Direct { pool: self, next: &mut next });
                 }
             }
         }
@@ -177,12 +210,11 @@ impl Pool {
     /// The life of a worker. While the executor closes it looks around now and then, as a sleeper with a deadline does.
     fn work(&self, worker: usize) {
         WORKER.with(|own| own.set(worker));
-        let wake = |worker: usize| self.parkers[worker].wake();
         let mut searching = self.idle.start_search();
         while self.ending.phase() == Phase::Open {
             for task in self.take() {
                 if std::mem::take(&mut searching) {
-                    self.idle.end_search(|| !self.inbox.is_empty(), wake);
+                    self.idle.end_search(self);
                 }
                 self.run(task);
             }
@@ -219,7 +251,7 @@ fn close_beside_a_submitter(close: fn(&Pool), work: fn(&Pool, usize)) {
     closer.join().unwrap();
     worker.join().unwrap();
     assert!(task.is_none_or(|task| is_done(&task)), "the executor ended without a task");
-    pool.inbox.take().for_each(task::skip);
+    pool.inbox.take().flat_map(Entry::tasks).for_each(task::skip);
 }
 
 #[test]
@@ -245,7 +277,7 @@ fn loom_draining_executor_waits_for_tasks_of_tasks() {
         let pool = Pool::new(1);
         pool.count_created();
         let (task, ready) = pool.task(1);
-        pool.inbox.push(Chain::of(ready));
+        pool.inbox.push(Entry::of(ready));
         let worker = {
             let pool = pool.clone();
             thread::spawn(move || {
@@ -287,18 +319,17 @@ fn loom_inbox_pushes_and_takes() {
         let [(a, first), (b, second), (c, single)] = [(); 3].map(|()| pool.task(0));
         let pusher = {
             let pool = pool.clone();
-            thread::spawn(move || pool.inbox.push(Chain::of(single)))
+            thread::spawn(move || pool.inbox.push(Entry::of(single)))
         };
         let taker = {
             let pool = pool.clone();
-            thread::spawn(move || pool.inbox.take().for_each(|task| pool.run(task)))
+            thread::spawn(move || pool.inbox.take().flat_map(Entry::tasks).for_each(|task| pool.run(task)))
         };
-        let mut chain = Chain::of(first);
-        chain.push(second);
-        pool.inbox.push(chain);
+        let batch = Entry::of_all([first, second]);
+        batch.into_iter().for_each(|batch| pool.inbox.push(batch));
         pusher.join().unwrap();
         taker.join().unwrap();
-        pool.inbox.take().for_each(|task| pool.run(task));
+        pool.inbox.take().flat_map(Entry::tasks).for_each(|task| pool.run(task));
         assert!([a, b, c].iter().all(is_done));
         assert_eq!(pool.ran.get(), 3);
     });

@@ -1,32 +1,29 @@
 //! What the threads of one executor share.
 
-use std::panic::Location;
 use std::time::Instant;
 
-use super::context::{Local, local};
+use super::context::{Local, SHARDS, local};
+use super::drive::live;
 use super::ending::{Ending, Phase};
-use super::idle::Idle;
-use super::inbox::{Chain, Inbox};
+use super::entry::{Batch, Entry, Opened};
+use super::idle::{GROUP, Idle, Workers};
+use super::inbox::Inbox;
+use super::outside::Outside;
 use super::outstanding::Outstanding;
+use super::pace::Search;
 use super::slot::Slot;
 use super::spare::Spares;
 use super::stuck::Stuck;
 use super::victim::Victims;
-use super::worker::{Worker, live};
+use super::worker::Worker;
 use crate::counters::Counters;
 use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
 use crate::panics;
-use crate::primitive::Padded;
-use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
+use crate::primitive::atomic::AtomicUsize;
 use crate::primitive::deque::Deque;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::sync::Arc;
-use crate::task::{self, Birth, Handle, Held, Home, Ready, Schedule, Started, Typed, Work};
-
-/// Workers that share an inbox.
-const WORKERS_PER_INBOX: usize = 8;
-/// Sets of counters for the threads that are no workers.
-const OUTSIDE: usize = 16;
+use crate::task::{self, Home, Number, Ready, Schedule};
 
 type Hook = Box<dyn Fn(usize) + Send + Sync>;
 
@@ -35,11 +32,14 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// The PU of each worker, none for those that are not pinned.
     pub(crate) cpus: Vec<Option<usize>>,
+    /// By PU, the worker that is pinned to its core; empty when none is pinned.
+    pub(crate) worker_at: Vec<Option<usize>>,
     /// The victims of each worker, ring by ring.
     pub(crate) rings: Vec<Vec<Vec<usize>>>,
     pub(crate) stack_size: usize,
     pub(crate) max_spare_threads: usize,
     pub(crate) seed: u64,
+    pub(crate) search: Search,
     pub(crate) thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
     pub(crate) on_start: Option<Hook>,
     pub(crate) on_stop: Option<Hook>,
@@ -47,14 +47,16 @@ pub(crate) struct Settings {
 }
 
 pub(crate) struct Registry {
-    home: Home,
+    number: Number,
+    /// The number, at hand.
     pub(crate) id: u32,
+    home: Home,
     pub(crate) settings: Settings,
     pub(super) slots: Box<[Slot]>,
     pub(super) inboxes: Box<[Inbox]>,
     pub(super) idle: Idle,
     pub(super) ending: Ending,
-    outside: Box<[Padded<Counters>]>,
+    outside: Outside,
     pub(super) spares: Spares,
     pub(crate) outstanding: Outstanding,
     pub(super) stuck: Stuck,
@@ -68,7 +70,7 @@ pub(crate) struct Registry {
     pub(super) ended_now: Condvar,
     pub(crate) started: Instant,
     /// The process it was started in.
-    generation: u32,
+    pub(super) generation: u32,
     /// What is let go of when the executor has ended.
     pub(super) kept: Mutex<Option<Box<dyn Send>>>,
 }
@@ -76,18 +78,20 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts the workers.
     pub(crate) fn start(settings: Settings, kept: Box<dyn Send>) -> Result<Arc<Self>, Error> {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
         let deques: Vec<_> = (0..settings.workers).map(|_| Deque::new()).collect();
         let slots = deques.iter().zip(&settings.cpus).map(|(deque, cpu)| Slot::new(deque, *cpu)).collect();
+        let number = Number::reserve().ok_or_else(|| {
+            Error::new(ErrorKind::Setting("16384 executors live in this process; drop one first".into()))
+        })?;
         let registry = Arc::new_cyclic(|this: &std::sync::Weak<Self>| Self {
+            id: number.get(),
+            number,
             home: Home(this.as_ptr()),
-            // ORDERING: Relaxed; only uniqueness matters.
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             slots,
-            inboxes: (0..settings.workers.div_ceil(WORKERS_PER_INBOX)).map(|_| Inbox::new()).collect(),
+            inboxes: (0..settings.workers.div_ceil(GROUP)).map(|_| Inbox::new()).collect(),
             idle: Idle::new(settings.workers),
             ending: Ending::new(),
-            outside: (0..OUTSIDE).map(|_| Counters::new()).collect(),
+            outside: Outside::new(),
             spares: Spares::new(settings.max_spare_threads),
             outstanding: Outstanding::new(),
             stuck: Stuck::new(),
@@ -103,10 +107,11 @@ impl Registry {
             settings,
         });
         let scheduler: std::sync::Weak<dyn Schedule> = registry.this.clone();
-        task::announce(registry.id, scheduler);
+        registry.number.announce(&registry.home, scheduler);
         for (index, deque) in deques.into_iter().enumerate() {
             let victims = Victims::new(&registry.settings.rings[index]);
-            let worker = Worker::new(index, deque, victims, registry.settings.seed);
+            let counters = registry.slots[index].counters.clone();
+            let worker = Worker::new(index, deque, counters, victims, &registry.settings);
             if let Err((source, worker)) = registry.make_thread(worker) {
                 drop(worker);
                 let name = registry.thread_name(index);
@@ -174,6 +179,7 @@ impl Registry {
         }
     }
 
+    #[inline]
     pub(crate) fn phase(&self) -> Phase {
         self.ending.phase()
     }
@@ -185,7 +191,7 @@ impl Registry {
     // ---- queues
 
     pub(super) fn inbox_of(&self, worker: usize) -> usize {
-        worker / WORKERS_PER_INBOX
+        worker / GROUP
     }
 
     pub(super) fn inboxes_after(&self, own: usize) -> impl Iterator<Item = usize> {
@@ -195,218 +201,131 @@ impl Registry {
 
     /// Whether any queue holds something.
     pub(super) fn has_work(&self) -> bool {
-        self.inboxes.iter().any(|inbox| !inbox.is_empty()) || self.slots.iter().any(Slot::has_work)
+        (0..self.inboxes.len()).any(|group| self.has_work_in(group))
     }
 
-    pub(super) fn wake(&self, worker: usize) {
-        self.slots[worker].parker.wake();
-    }
-
+    /// After something was pushed on a queue of the group of the worker `near`.
     #[inline]
-    pub(super) fn notify(&self) {
-        self.idle.notify(|worker| self.wake(worker));
+    pub(super) fn notify(&self, near: usize) {
+        self.idle.notify(near, self);
     }
 
     pub(super) fn notify_if_work(&self) {
-        if self.has_work() {
-            self.notify();
+        for group in 0..self.inboxes.len() {
+            if self.has_work_in(group) {
+                return self.notify(group * GROUP);
+            }
         }
+    }
+
+    /// The inbox that the calling thread, which is no worker, pushes to.
+    #[inline]
+    pub(super) fn inbox_from_outside(&self, local: &Local) -> usize {
+        local.shard() * self.inboxes.len() / SHARDS
     }
 
     /// Queues a ready task: on the deque of the calling worker, else in an inbox.
     #[inline]
     pub(crate) fn queue(&self, task: Ready) {
-        local(|local| match local.worker().filter(|_| local.serves(self)) {
-            Some(worker) => worker.deque.push(task),
-            None => self.inboxes[local.shard() % self.inboxes.len()].push(Chain::of(task)),
-        });
-        self.notify();
+        local(|local| self.put(local, local.worker_of(self), Entry::of(task)));
     }
 
-    /// As [`queue`](Self::queue), ahead of what the calling worker has queued.
-    pub(crate) fn queue_next(&self, task: Ready) {
-        let displaced = local(|local| match local.worker().filter(|_| local.serves(self)) {
-            Some(worker) => self.slots[worker.index].put_next(task),
-            None => Some(task),
-        });
-        match displaced {
-            Some(task) => self.queue(task),
-            None => self.notify(),
-        }
-    }
-
-    /// Queues many ready tasks with one step and one round of wakes.
-    pub(crate) fn queue_all(&self, tasks: impl IntoIterator<Item = Ready>) {
-        let count = local(|local| match local.worker().filter(|_| local.serves(self)) {
-            Some(worker) => tasks.into_iter().map(|task| worker.deque.push(task)).count(),
+    /// Puts something where the calling thread queues.
+    #[inline]
+    pub(super) fn put(&self, local: &Local, worker: Option<&Worker>, entry: Entry) {
+        match worker {
+            Some(worker) => {
+                if worker.is_in_burst() {
+                    self.put_in_burst(worker, entry);
+                } else {
+                    worker.deque.push(entry);
+                }
+                self.notify(worker.index);
+            }
             None => {
-                let mut tasks = tasks.into_iter();
-                let Some(first) = tasks.next() else { return 0 };
-                let mut chain = Chain::of(first);
-                let count = 1 + tasks.map(|task| chain.push(task)).count();
-                self.inboxes[local.shard() % self.inboxes.len()].push(chain);
-                count
+                let inbox = self.inbox_from_outside(local);
+                self.inboxes[inbox].push(entry);
+                self.idle.notify_after_exchange(inbox * GROUP, self);
+            }
+        }
+    }
+
+    /// Of many tasks queued by one, thieves take batches: the last one is filled in the next-task slot.
+    fn put_in_burst(&self, worker: &Worker, entry: Entry) {
+        let slot = &self.slots[worker.index];
+        let task = match entry.open() {
+            Opened::Task(task) => task,
+            other => return worker.deque.push(other.close()),
+        };
+        let batch = match slot.take_next().map(Entry::open) {
+            Some(Opened::Batch(mut batch)) if batch.is_open() => {
+                batch.add(task);
+                batch
+            }
+            other => {
+                if let Some(other) = other {
+                    worker.deque.push(other.close());
+                }
+                Batch::open(task)
+            }
+        };
+        if batch.is_open() {
+            let before = slot.put_next(Entry::of_batch(batch));
+            debug_assert!(before.is_none());
+        } else {
+            worker.deque.push(Entry::of_batch(batch));
+        }
+    }
+
+    /// Queues a ready task ahead of what the calling worker has queued.
+    pub(crate) fn queue_next(&self, task: Ready) {
+        self.put_next(Entry::of(task), true);
+    }
+
+    /// Puts something into the next-task slot of the calling worker; what was there goes to its deque. What `is_new` must
+    /// not be slept through by anybody.
+    #[inline]
+    pub(super) fn put_next(&self, entry: Entry, is_new: bool) {
+        local(|local| {
+            let worker = local.worker_of(self);
+            let Some(seated) = worker else { return self.put(local, worker, entry) };
+            match self.slots[seated.index].put_next(entry) {
+                Some(displaced) => self.put(local, worker, displaced),
+                None if is_new => self.notify(seated.index),
+                None => self.idle.notify_without_fence(seated.index, self),
             }
         });
-        self.idle.notify_many(count, |worker| self.wake(worker));
-    }
-
-    // ---- tasks
-
-    /// Runs a started task on this thread.
-    #[inline]
-    pub(crate) fn run(&self, started: Started, ready: impl FnMut(Ready)) {
-        self.count(|counters| &counters.executed);
-        Local::within(started.task(), || started.run(ready));
-    }
-
-    /// Whether new tasks are taken from this thread.
-    pub(crate) fn admit(&self) -> Result<(), TaskError> {
-        if self.is_forked() {
-            return Err(TaskError::new(TaskErrorKind::Forked));
-        }
-        if self.refuses() { Err(self.closed_error()) } else { Ok(()) }
-    }
-
-    /// As [`admit`](Self::admit), for a task that is counted already and is not queued.
-    pub(crate) fn admit_counted(&self) -> Result<(), TaskError> {
-        let refused = self.ending.refuses_counted(|| local(|local| local.serves(self)));
-        if refused { Err(self.closed_error()) } else { self.admit() }
-    }
-
-    #[inline]
-    fn refuses(&self) -> bool {
-        self.ending.refuses(|| local(|local| local.serves(self)))
-    }
-
-    /// Whether this process is a fork of the one that has the workers.
-    #[inline]
-    pub(super) fn is_forked(&self) -> bool {
-        self.generation != crate::fork::generation()
-    }
-
-    pub(crate) fn birth(&self, location: &'static Location<'static>) -> Birth {
-        Birth {
-            home: &raw const self.home,
-            executor: self.id,
-            generation: self.generation,
-            id: local(Local::next_id),
-            location,
-        }
-    }
-
-    /// Makes a task and queues it.
-    #[inline]
-    pub(crate) fn submit<W: Work>(&self, location: &'static Location<'static>, work: W) -> Typed<W::Output> {
-        if let Err(error) = self.admit() {
-            return task::with_error(self.birth(location), error);
-        }
-        self.count_created(1);
-        let (task, ready) = task::ready(self.birth(location), work);
-        self.queue(ready);
-        self.withdraw_if_late(task.handle());
-        task
-    }
-
-    /// Makes a task that nobody has a handle of and queues it, first in line. From outside of a cancelling executor,
-    /// which may have no worker left to find it, `work` is dropped at once.
-    pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
-        self.count_created(1);
-        if !local(|local| local.serves(self)) {
-            // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the count above is seen
-            // there.
-            fence(Ordering::SeqCst);
-            if self.phase() >= Phase::Cancelling {
-                self.finished();
-                return panics::catch_drop(|| drop(work));
-            }
-        }
-        self.queue_next(task::ready_unwanted(self.birth(location), work));
-        // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
-        if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
-            self.cancel_inboxes();
-        }
-    }
-
-    /// Cancels what lies in the inboxes of an executor that starts nothing any more.
-    fn cancel_inboxes(&self) {
-        for task in self.inboxes.iter().flat_map(Inbox::take) {
-            task::cancel_queued(task, self.closed_error());
-        }
-    }
-
-    /// Makes a task that waits for `inputs`.
-    pub(crate) fn submit_after<H, F, T>(
-        &self,
-        location: &'static Location<'static>,
-        inputs: H,
-        tolerant: bool,
-        call: F,
-    ) -> Typed<T>
-    where
-        H: Held,
-        F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
-        T: Send + 'static,
-    {
-        let mut foreign = false;
-        inputs.visit(&mut |input| foreign |= input.head().executor != self.id);
-        let refused = if foreign { Err(TaskError::new(TaskErrorKind::ForeignFuture)) } else { self.admit() };
-        if let Err(error) = refused {
-            return task::with_error(self.birth(location), error);
-        }
-        self.count_created(1);
-        let (task, ready) = task::after(self.birth(location), inputs, tolerant, call);
-        if let Some(ready) = ready {
-            self.queue(ready);
-            self.withdraw_if_late(task.handle());
-        }
-        task
-    }
-
-    /// Makes many tasks and queues them in one step.
-    pub(crate) fn submit_all<W: Work>(
-        &self,
-        location: &'static Location<'static>,
-        works: impl Iterator<Item = W>,
-    ) -> Vec<Typed<W::Output>> {
-        if let Err(error) = self.admit() {
-            return works.map(|_| task::with_error(self.birth(location), error.clone())).collect();
-        }
-        // The caller's iterator may panic, so it is through before the first task is made.
-        let works: Vec<_> = works.collect();
-        let (tasks, queue): (Vec<_>, Vec<_>) =
-            works.into_iter().map(|work| task::ready(self.birth(location), work)).unzip();
-        self.count_created(tasks.len() as u64);
-        self.queue_all(queue);
-        for task in &tasks {
-            self.withdraw_if_late(task.handle());
-        }
-        tasks
-    }
-
-    /// A task that was queued while the executor closed may find no worker any more.
-    #[inline]
-    fn withdraw_if_late(&self, task: &Handle) {
-        // The fence of `notify` lies between the count of the task and this look (scheduler README, "Shutdown").
-        if self.refuses() {
-            task::cancel(task, self.closed_error());
-        }
     }
 
     // ---- counters
 
     /// Bumps a counter of the calling thread's.
     #[inline]
-    fn count(&self, counter: impl Fn(&Counters) -> &crate::counters::Counter) {
+    pub(super) fn count(&self, counter: impl Fn(&Counters) -> &crate::counters::Counter) {
         self.count_by(counter, 1);
     }
 
     #[inline]
     fn count_by(&self, counter: impl Fn(&Counters) -> &crate::counters::Counter, by: u64) {
-        local(|local| match local.worker().filter(|_| local.serves(self)) {
-            Some(worker) => counter(&self.slots[worker.index].counters).bump(by),
-            None => counter(&self.outside[local.shard() % OUTSIDE]).bump_shared(by),
-        });
+        local(|local| self.count_for(local, local.worker_of(self), counter, by));
+    }
+
+    /// As the calling thread, whose record is `local`, with `worker` as one of this executor's.
+    #[inline]
+    pub(super) fn count_for(
+        &self,
+        local: &Local,
+        worker: Option<&Worker>,
+        counter: impl Fn(&Counters) -> &crate::counters::Counter,
+        by: u64,
+    ) {
+        match worker {
+            Some(worker) => counter(&worker.counters).bump(by),
+            None => match local.own_counters(self.id, &self.outside) {
+                Some(own) => counter(own).bump(by),
+                None => counter(self.outside.shared()).bump_shared(by),
+            },
+        }
     }
 
     #[inline]
@@ -416,7 +335,7 @@ impl Registry {
 
     /// Every set of counters: the workers' in order, then the outsiders'.
     pub(crate) fn counters(&self) -> impl Iterator<Item = &Counters> {
-        self.slots.iter().map(|slot| &*slot.counters).chain(self.outside.iter().map(|padded| &**padded))
+        self.slots.iter().map(|slot| &**slot.counters).chain(self.outside.iter())
     }
 
     /// Threads made beyond the workers' own.
@@ -430,12 +349,36 @@ impl Registry {
     }
 }
 
+impl Workers for Registry {
+    fn has_work_in(&self, group: usize) -> bool {
+        let members = group * GROUP..self.slots.len().min((group + 1) * GROUP);
+        !self.inboxes[group].is_empty() || self.slots[members].iter().any(Slot::has_work)
+    }
+    fn wake(&self, worker: usize) {
+        if self.beside() == Some(worker) {
+            self.slots[worker].set_crowded();
+        }
+        self.slots[worker].parker.wake();
+    }
+    fn beside(&self) -> Option<usize> {
+        let workers = &self.settings.worker_at;
+        if workers.is_empty() { None } else { *workers.get(heist_numa::current_pu()?)? }
+    }
+}
+
 impl Schedule for Registry {
     fn ready(&self, task: Ready) {
         self.queue(task);
     }
     fn finished(&self) {
-        self.count(|counters| &counters.finished);
+        local(|local| {
+            let worker = local.worker_of(self);
+            self.count_for(local, worker, |counters| &counters.finished, 1);
+            // Released or cancelled: its entry, if it had one, is of no use any more.
+            if let Some(worker) = worker {
+                worker.leaves_entry(self);
+            }
+        });
     }
     fn discarded(&self) {
         self.count(|counters| &counters.discarded);
@@ -443,9 +386,10 @@ impl Schedule for Registry {
 }
 
 impl Drop for Registry {
-    /// What still lies in an inbox are entries of tasks that are done.
+    /// What still lies in an inbox or a slot are entries of tasks that are done.
     fn drop(&mut self) {
-        task::retract(self.id);
         self.cancel_inboxes();
+        let next = self.slots.iter().filter_map(Slot::take_next);
+        next.flat_map(Entry::tasks).for_each(|task| task::cancel_queued(task, self.closed_error()));
     }
 }

@@ -2,9 +2,11 @@
 
 use super::context::local;
 use super::ending::Phase;
+use super::idle::Workers;
 use super::registry::Registry;
 use crate::panics;
 use crate::primitive::atomic::{Ordering, fence};
+use crate::task;
 
 impl Registry {
     /// Begins the end. From `Draining` on no task is taken from outside; from `Cancelling` on none is started.
@@ -38,7 +40,8 @@ impl Registry {
         loop {
             let threads = self.take_threads();
             if threads.is_empty() {
-                return;
+                // There may be no worker left that would.
+                return task::rest();
             }
             for thread in threads {
                 let _ = thread.join();

@@ -1,25 +1,26 @@
 //! The public side of a worker: what others steal from, wake and count, and the seat a thread drives it from.
 
-use std::ptr::NonNull;
-
+use super::entry::Entry;
 use super::worker::Worker;
 use crate::counters::Counters;
 use crate::primitive::Padded;
-use crate::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::primitive::deque::{Deque, Stealer};
 use crate::primitive::lock::Mutex;
 use crate::primitive::park::Parker;
-use crate::task::{Header, Ready};
+use crate::primitive::sync::Arc;
 
 /// One worker as the others see it.
 pub(crate) struct Slot {
-    pub(super) stealer: Stealer<Ready>,
-    /// The task to run next, stealable like any other.
-    next: Padded<AtomicPtr<Header>>,
+    pub(super) stealer: Stealer<Entry>,
+    /// What to run next, stealable like anything else. Only the worker puts something in.
+    next: Padded<AtomicPtr<u8>>,
     pub(super) parker: Parker,
     /// The PU its threads are pinned to.
     pub(super) cpu: Option<usize>,
-    pub(super) counters: Padded<Counters>,
+    pub(super) counters: Arc<Padded<Counters>>,
+    /// Whether the worker was woken by a thread that is no worker and had its core.
+    crowded: Padded<AtomicBool>,
     /// Threads that are back on the core without the seat; a copy of the seat's count, to be looked at cheaply.
     returning: Padded<AtomicU32>,
     seat: Mutex<Seat>,
@@ -33,33 +34,46 @@ struct Seat {
 }
 
 impl Slot {
-    pub(super) fn new(deque: &Deque<Ready>, cpu: Option<usize>) -> Self {
+    pub(super) fn new(deque: &Deque<Entry>, cpu: Option<usize>) -> Self {
         Self {
             stealer: deque.stealer(),
             next: Padded(AtomicPtr::new(std::ptr::null_mut())),
             parker: Parker::new(),
             cpu,
-            counters: Counters::new(),
+            counters: Arc::new(Counters::new()),
+            crowded: Padded(AtomicBool::new(false)),
             returning: Padded(AtomicU32::new(0)),
             seat: Mutex::new(Seat::default()),
         }
     }
 
-    /// Puts a task into the next-task slot; the one that was there comes out.
-    pub(super) fn put_next(&self, task: Ready) -> Option<Ready> {
-        // ORDERING: Release publishes the task to whoever takes it; Acquire for the one that comes out.
-        NonNull::new(self.next.swap(task.0.as_ptr(), Ordering::AcqRel)).map(Ready)
+    /// Puts something into the next-task slot, by the worker; what was there comes out.
+    #[inline]
+    pub(super) fn put_next(&self, entry: Entry) -> Option<Entry> {
+        // ORDERING: Relaxed; only a look. Nobody else puts something in, so what is empty stays so.
+        let before = if self.next.load(Ordering::Relaxed).is_null() {
+            // ORDERING: Release publishes the entry to whoever takes it.
+            self.next.store(entry.into_word().as_ptr(), Ordering::Release);
+            std::ptr::null_mut()
+        } else {
+            // ORDERING: Release: as above. Acquire for the one that comes out.
+            self.next.swap(entry.into_word().as_ptr(), Ordering::AcqRel)
+        };
+        // SAFETY: whoever takes a word out of the slot owns its entry.
+        unsafe { Entry::from_word(before) }
     }
 
-    /// Takes the task of the next-task slot.
+    /// Takes what is in the next-task slot.
     #[inline]
-    pub(super) fn take_next(&self) -> Option<Ready> {
+    pub(super) fn take_next(&self) -> Option<Entry> {
         // ORDERING: Relaxed; only a look, to spare the swap.
         if self.next.load(Ordering::Relaxed).is_null() {
             return None;
         }
         // ORDERING: Acquire; pairs with the Release of `put_next`.
-        NonNull::new(self.next.swap(std::ptr::null_mut(), Ordering::Acquire)).map(Ready)
+        let word = self.next.swap(std::ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: as in `put_next`.
+        unsafe { Entry::from_word(word) }
     }
 
     #[inline]
@@ -73,6 +87,21 @@ impl Slot {
     pub(super) fn is_wanted_back(&self) -> bool {
         // ORDERING: Relaxed; a hint, decided under the lock.
         self.returning.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn set_crowded(&self) {
+        // ORDERING: Relaxed; a hint.
+        self.crowded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the core was crowded at the last wake; says so once.
+    pub(super) fn take_crowded(&self) -> bool {
+        // ORDERING: Relaxed; a hint.
+        let crowded = self.crowded.load(Ordering::Relaxed);
+        if crowded {
+            self.crowded.store(false, Ordering::Relaxed);
+        }
+        crowded
     }
 
     fn set_returning(&self, seat: &mut Seat, count: u32) {

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::blocked;
 use super::context::{Local, local};
+use super::drive::run_own_batch;
 use super::ending::Phase;
+use super::entry::{Batch, Opened};
 use super::registry::Registry;
 use super::spare::HandOver;
 use super::worker::Worker;
@@ -12,10 +14,14 @@ use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::park::Parker;
 use crate::primitive::sync::Arc;
-use crate::task::{self, Action, Handle, Help, Listener, Started};
+use crate::task::{self, Action, Finisher, Handle, Help, Listener, Ready, Schedule, Started};
 
 /// Looks at a task that runs elsewhere before the core is lent: a few microseconds, less than a hand-over costs.
 const SPINS: u32 = 400;
+
+/// Unfinished inputs of inputs that a waiter climbs while another thread could have the core: as many as cost what a
+/// hand-over costs.
+const TALL: usize = 64;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,24 +55,83 @@ impl Waited {
 
 /// Waits until `task` is done. Without a deadline, a thread of the task's executor runs the task, if nobody has begun
 /// it, or in turn the inputs it misses: these and nothing else.
+#[inline]
 pub(crate) fn wait(task: &Handle, deadline: Option<Instant>) -> Waited {
-    if task.head().state.load().is_done() {
-        return Waited::Done;
-    }
+    if task.head().state.load().is_done() { Waited::Done } else { wait_long(task, deadline) }
+}
+
+#[inline(never)]
+fn wait_long(task: &Handle, deadline: Option<Instant>) -> Waited {
     if is_elsewhere(task) {
         return Waited::Forked;
     }
     let helps = deadline.is_none() && local(|local| local.registry().is_some_and(|own| own.id == task.head().executor));
-    if helps { wait_helping(task) } else { block_on(task, deadline) }
+    if !helps {
+        return block_on(task, deadline);
+    }
+    help_ready(task);
+    wait_helping(task)
+}
+
+/// On a thread of its executor: runs `task`, if it is ready and nobody has begun it.
+#[inline]
+pub(crate) fn help_ready(task: &Handle) {
+    local(|local| {
+        if let Some(registry) = local.registry()
+            && registry.id == task.head().executor
+            && local.may_help()
+            && !registry.is_forked()
+            && let Help::Run(started) = task::help(task)
+        {
+            run_claimed(registry, started);
+        }
+    });
+}
+
+/// On a worker: runs what it has queued last, if that is the end of a list of which the caller awaits all. `from_end`
+/// gives the task that is so far from the list's end. Goes on after each task as long as `patient`; gives how many are
+/// settled.
+pub(crate) fn help_newest<'a>(from_end: impl Fn(usize) -> Option<&'a Handle>, patient: impl FnMut() -> bool) -> usize {
+    local(|local| {
+        let Some(registry) = local.registry().filter(|own| local.may_help() && !own.is_forked()) else { return 0 };
+        let Some(worker) = local.worker() else { return 0 };
+        let next = registry.slots[worker.index].take_next();
+        let Some(entry) = next.or_else(|| worker.deque.pop()) else { return 0 };
+        match entry.open() {
+            Opened::Task(task) if from_end(0).map(Handle::task) == Some(task.0) => {
+                if let Some(task) = task::start(task) {
+                    run_here(registry, task);
+                }
+                1
+            }
+            Opened::Batch(batch) if is_end(&batch, &from_end) => {
+                run_own_batch(registry, batch, |task| run_here(registry, task), patient)
+            }
+            other => {
+                registry.put(local, local.worker(), other.close());
+                0
+            }
+        }
+    })
+}
+
+fn is_end<'a>(batch: &Batch, from_end: impl Fn(usize) -> Option<&'a Handle>) -> bool {
+    let count = batch.len();
+    batch.iter().enumerate().all(|(index, task)| from_end(count - 1 - index).map(Handle::task) == Some(task))
 }
 
 /// Whether the workers of an unfinished task are in another process, so that it will never end here.
 pub(crate) fn is_elsewhere(task: &Handle) -> bool {
-    task.head().generation != crate::fork::generation() && !task.head().state.load().is_done()
+    task::generation(task.head()) != crate::fork::generation() && !task.head().state.load().is_done()
 }
 
-/// A tower of tasks, each an unfinished input of the one below; the top is run, or waited for, first.
+/// A tower of tasks, each an unfinished input of the one below; the top is run, or waited for, first. A tall tower is
+/// left to a thread that comes to its tasks from the other end, if one can be had for this core.
 fn wait_helping(task: &Handle) -> Waited {
+    if task.head().state.load().is_done() {
+        return Waited::Done;
+    }
+    let mut tallest = TALL;
     let mut inputs: Vec<Handle> = Vec::new();
     loop {
         let top = inputs.last().unwrap_or(task);
@@ -83,9 +148,16 @@ fn wait_helping(task: &Handle) -> Waited {
         match task::help(top) {
             Help::Run(started) => local(|local| {
                 if let Some(registry) = local.registry() {
-                    run_here(registry, started);
+                    run_claimed(registry, started);
                 }
             }),
+            Help::Input(_) if inputs.len() >= tallest => {
+                inputs.clear();
+                match lend_until(task) {
+                    Some(waited) => return waited,
+                    None => tallest = usize::MAX,
+                }
+            }
             Help::Input(input) => inputs.push(input),
             Help::Again => spin_loop(),
             Help::Wait => match block_on(top, None) {
@@ -113,7 +185,7 @@ fn help_one(registry: &Registry, task: &Handle) -> bool {
         }
         match task::help(top) {
             Help::Run(started) => {
-                run_here(registry, started);
+                run_claimed(registry, started);
                 return true;
             }
             Help::Input(input) => inputs.push(input),
@@ -123,12 +195,34 @@ fn help_one(registry: &Registry, task: &Handle) -> bool {
     }
 }
 
+/// Runs a task that a waiter has claimed: its queue entry is left behind.
+fn run_claimed(registry: &Registry, started: Started) {
+    run_here(registry, started);
+    local(|local| local.worker_of(registry).map(|worker| worker.leaves_entry(registry)));
+}
+
 /// Runs a task within the wait for it. A closing executor starts nothing any more.
 fn run_here(registry: &Registry, started: Started) {
     if registry.phase() == Phase::Cancelling {
         started.cancel(registry.closed_error());
     } else {
-        registry.run(started, |ready| registry.queue(ready));
+        registry.run(started, &mut Helping(registry));
+    }
+}
+
+/// Ends a task that is run within a wait: what follows is queued.
+struct Helping<'a>(&'a Registry);
+
+impl Finisher for Helping<'_> {
+    fn ready(&mut self, task: Ready) {
+        self.0.queue(task);
+    }
+    #[inline]
+    fn finished(&mut self) {
+        local(|local| self.0.count_for(local, local.worker_of(self.0), |counters| &counters.finished, 1));
+    }
+    fn discarded(&mut self) {
+        self.0.discarded();
     }
 }
 
@@ -138,25 +232,47 @@ fn block_on(task: &Handle, deadline: Option<Instant>) -> Waited {
     if spin(done) {
         return Waited::Done;
     }
+    block(task, deadline, |parker| Some(sleep(parker, deadline, done))).unwrap_or(Waited::Done)
+}
+
+/// Blocks until `task` is done while another thread has this core; `None` when there can be none.
+fn lend_until(task: &Handle) -> Option<Waited> {
+    block(task, None, |parker| {
+        local(|local| {
+            let registry = local.registry()?;
+            if let Some(worker) = leave_seat(local, registry) {
+                local.sit(worker);
+                return None;
+            }
+            let waited = doze(parker, None);
+            come_back(local, registry);
+            Some(waited)
+        })
+    })
+}
+
+/// Has a parker woken at the end of `task`, and sleeps.
+fn block(task: &Handle, deadline: Option<Instant>, sleep: impl FnOnce(&Parker) -> Option<Waited>) -> Option<Waited> {
+    let done = || task.head().state.load().is_done();
     // A wait with a deadline ends by itself, so it closes no circle.
     let note = match deadline {
         Some(_) => None,
         None => match blocked::enter(std::iter::once(task.task())) {
-            None => return Waited::Deadlock,
+            None => return Some(Waited::Deadlock),
             note => note,
         },
     };
     let parker = Arc::new(Parker::new());
     let listener = Listener::new(Action::Unpark(parker.clone()));
     let waited = match task::listen(task.head(), &listener) {
-        Err(_) => Waited::Done,
-        Ok(()) => sleep(&parker, deadline, done),
+        Err(_) => Some(Waited::Done),
+        Ok(()) => sleep(&parker),
     };
-    if waited != Waited::Done && listener.cancel() {
+    if waited != Some(Waited::Done) && listener.cancel() {
         task::withdraw(task.head());
     }
     drop(note);
-    if done() { Waited::Done } else { waited }
+    if done() { Some(Waited::Done) } else { waited }
 }
 
 fn spin(done: impl Fn() -> bool) -> bool {

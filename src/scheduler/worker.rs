@@ -1,49 +1,86 @@
-//! A worker: what it looks through for work, and the loop of the thread that drives it.
+//! A worker: what it looks through for work, and how it waits for some.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::context::{Local, local};
 use super::ending::Phase;
-use super::registry::Registry;
-use super::spare::Spare;
+use super::entry::{Batch, Entry, Opened};
+use super::pace::{Pace, watch};
+use super::registry::{Registry, Settings};
 use super::victim::{Random, Victims};
+use crate::counters::Counters;
+use crate::primitive::Padded;
 use crate::primitive::deque::{Deque, Steal};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::Arc;
-use crate::task::{self, Ready};
+use crate::task::{self, Pooled};
 
-/// Dependents that run one after the other without a look at the queues (a chain never ends by itself).
-const DIRECT: u32 = 64;
 /// Finds between two looks at what has waited longest, in the inbox or the own deque (a LIFO deque may never empty).
 const FAIR: u32 = 64;
-/// Looks through all queues before a worker sleeps, and pauses between two of them.
-const SEARCHES: u32 = 40;
-const PAUSES: u32 = 24;
 /// How often a race for the same victim is run again.
 const RETRIES: u32 = 4;
+/// Entries left behind until a worker looks through its own.
+const LEFT: usize = 256;
+/// Tasks that one task queues one by one.
+const QUEUED_SINGLY: u32 = 32;
+/// Tasks since a wake that make a burst.
+const BURST: u64 = 64;
+/// How long a worker leaves its core to the thread that submits from there.
+const NAP: Duration = Duration::from_micros(500);
+/// How long a worker sleeps before it gives memory back, and at most before it looks again.
+const TIDY: Duration = Duration::from_millis(100);
+const TIDY_MOST: Duration = Duration::from_secs(10);
 /// How often a sleeper looks whether a closing executor has ended.
 const CLOSING_LOOK: Duration = Duration::from_millis(2);
 
 /// The private side of a worker. It moves from thread to thread; one thread drives it at a time.
 pub(crate) struct Worker {
     pub(super) index: usize,
-    pub(super) deque: Deque<Ready>,
+    pub(super) deque: Deque<Entry>,
+    /// Those of its slot.
+    pub(super) counters: Arc<Padded<Counters>>,
     victims: Victims,
     random: Random,
     finds: Cell<u32>,
+    /// Entries queued since the last find.
+    burst: Cell<u32>,
+    /// Closures run until the last wake.
+    woken_at: Cell<u64>,
+    /// Entries left behind by waiters since the last purge.
+    left: Cell<usize>,
+    pace: Pace,
 }
 
 impl Worker {
-    pub(super) fn new(index: usize, deque: Deque<Ready>, victims: Victims, seed: u64) -> Box<Self> {
-        Box::new(Self { index, deque, victims, random: Random::new(seed, index), finds: Cell::new(0) })
+    pub(super) fn new(
+        index: usize,
+        deque: Deque<Entry>,
+        counters: Arc<Padded<Counters>>,
+        victims: Victims,
+        settings: &Settings,
+    ) -> Box<Self> {
+        let random = Random::new(settings.seed, index);
+        let pace = Pace::new(settings.search);
+        Box::new(Self {
+            index,
+            deque,
+            counters,
+            victims,
+            random,
+            finds: Cell::new(0),
+            burst: Cell::new(0),
+            woken_at: Cell::new(0),
+            left: Cell::new(0),
+            pace,
+        })
     }
 
     /// The next task: own next-task slot and deque, own inbox, victims from near to far, other inboxes.
     #[inline]
-    fn find(&self, registry: &Registry) -> Option<Ready> {
+    pub(super) fn find(&self, registry: &Registry) -> Option<Entry> {
         let finds = self.finds.get().wrapping_add(1);
         self.finds.set(finds);
+        self.burst.set(0);
         if finds.is_multiple_of(FAIR)
             && let Some(task) = self.find_oldest(registry, finds)
         {
@@ -52,9 +89,41 @@ impl Worker {
         registry.slots[self.index].take_next().or_else(|| self.deque.pop()).or_else(|| self.find_far(registry))
     }
 
+    /// Counts something that is queued; whether that was so much at once that it goes into batches.
+    #[inline]
+    pub(super) fn is_in_burst(&self) -> bool {
+        let burst = self.burst.get().saturating_add(1);
+        self.burst.set(burst);
+        burst > QUEUED_SINGLY
+    }
+
+    /// Whether nothing waits for this worker, in its own queues or in its inbox.
+    #[cold]
+    pub(super) fn is_alone(&self, registry: &Registry) -> bool {
+        let slot = &registry.slots[self.index];
+        !slot.has_work() && registry.inboxes[registry.inbox_of(self.index)].is_empty() && !slot.is_wanted_back()
+    }
+
+    /// The rest of the batch in the next-task slot, unless something else is due first.
+    #[inline]
+    pub(super) fn go_on(&self, registry: &Registry) -> Option<Pooled<Batch>> {
+        let slot = &registry.slots[self.index];
+        self.finds.set(self.finds.get().wrapping_add(1));
+        if self.finds.get().wrapping_add(1).is_multiple_of(FAIR) || slot.is_wanted_back() {
+            return None;
+        }
+        match slot.take_next()?.open() {
+            Opened::Batch(batch) => Some(batch),
+            Opened::Task(task) => {
+                registry.queue(task);
+                None
+            }
+        }
+    }
+
     /// What the newest would keep waiting for ever: in turn what is in the inbox and the oldest of the own deque.
     #[cold]
-    fn find_oldest(&self, registry: &Registry, finds: u32) -> Option<Ready> {
+    fn find_oldest(&self, registry: &Registry, finds: u32) -> Option<Entry> {
         if finds.is_multiple_of(2 * FAIR)
             && let Steal::Success(task) = registry.slots[self.index].stealer.steal()
         {
@@ -64,7 +133,7 @@ impl Worker {
     }
 
     #[inline(never)]
-    fn find_far(&self, registry: &Registry) -> Option<Ready> {
+    fn find_far(&self, registry: &Registry) -> Option<Entry> {
         // Nothing waits in the own queues. Counted from here, not from idle searches, whose number is a matter of time:
         // one worker repeats itself.
         self.finds.set(0);
@@ -74,45 +143,94 @@ impl Worker {
             .or_else(|| registry.inboxes_after(own).find_map(|inbox| self.take_inbox(registry, inbox)))
     }
 
-    fn take_inbox(&self, registry: &Registry, inbox: usize) -> Option<Ready> {
+    fn take_inbox(&self, registry: &Registry, inbox: usize) -> Option<Entry> {
         let inbox = &registry.inboxes[inbox];
         if inbox.is_empty() {
             return None;
         }
-        let mut tasks = inbox.take().peekable();
-        while let Some(task) = tasks.next() {
-            if tasks.peek().is_none() {
-                if !self.deque.is_empty() {
-                    registry.notify();
-                }
-                return Some(task);
+        let mut entries = inbox.take().peekable();
+        while let Some(entry) = entries.next() {
+            if entries.peek().is_none() {
+                self.offer_rest(registry);
+                return Some(entry);
             }
-            self.deque.push(task);
+            self.deque.push(entry);
         }
         None
     }
 
-    /// Lets go of the entries in its queues whose tasks are taken or done.
-    pub(super) fn purge(&self, registry: &Registry) {
-        let own: Vec<_> = std::iter::from_fn(|| self.deque.pop()).filter_map(task::if_open).collect();
-        let inbox = registry.inboxes[registry.inbox_of(self.index)].take().filter_map(task::if_open);
-        own.into_iter().rev().chain(inbox).for_each(|task| self.deque.push(task));
+    /// What came along with a task, out of sight while it was moved, is there for others from now on.
+    fn offer_rest(&self, registry: &Registry) {
+        if !self.deque.is_empty() {
+            registry.notify(self.index);
+        }
     }
 
-    fn steal(&self, registry: &Registry) -> Option<Ready> {
+    /// Lets go of the entries in its queues whose tasks are taken or done.
+    pub(super) fn purge(&self, registry: &Registry) {
+        let next = registry.slots[self.index].take_next();
+        let own = next.into_iter().chain(std::iter::from_fn(|| self.deque.pop()));
+        let own: Vec<_> = own.filter_map(open_only).collect();
+        let inbox = registry.inboxes[registry.inbox_of(self.index)].take().filter_map(open_only);
+        own.into_iter().rev().chain(inbox).for_each(|entry| self.deque.push(entry));
+        self.offer_rest(registry);
+    }
+
+    /// A waiter on this worker has run a task, whose entry is left behind in some queue. When that may be true of as many
+    /// as there are here, they are looked at: a task that waits again and again never comes to them otherwise.
+    pub(super) fn leaves_entry(&self, registry: &Registry) {
+        let left = self.left.get() + 1;
+        self.left.set(left);
+        if left.is_multiple_of(LEFT) && left >= self.deque.len() {
+            self.left.set(0);
+            self.purge_if_stale(registry);
+        }
+    }
+
+    /// Looks through the own entries, if the oldest of them is of no use any more.
+    #[cold]
+    fn purge_if_stale(&self, registry: &Registry) {
+        if let Steal::Success(oldest) = registry.slots[self.index].stealer.steal() {
+            match open_only(oldest) {
+                Some(oldest) => {
+                    self.deque.push(oldest);
+                    self.offer_rest(registry);
+                }
+                None => self.purge(registry),
+            }
+        }
+    }
+
+    fn steal(&self, registry: &Registry) -> Option<Entry> {
         self.victims.order(self.random.next()).find_map(|victim| {
             let slot = &registry.slots[victim];
             // A look first: a steal costs a fence and an exchange even when there is nothing.
             if !slot.has_work() {
                 return None;
             }
-            let task = self.steal_from(registry, victim)?;
-            registry.slots[self.index].counters.stolen.bump(1 + self.deque.len() as u64);
-            Some(task)
+            let entry = self.steal_from(registry, victim)?;
+            self.counters.stolen.bump(1 + self.deque.len() as u64);
+            let entry = self.halve(entry);
+            self.offer_rest(registry);
+            Some(entry)
         })
     }
 
-    fn steal_from(&self, registry: &Registry, victim: usize) -> Option<Ready> {
+    /// Half of a stolen batch is left for others to steal.
+    fn halve(&self, entry: Entry) -> Entry {
+        match entry.open() {
+            Opened::Task(task) => Entry::of(task),
+            Opened::Batch(batch) => {
+                let (batch, rest) = Batch::split(batch);
+                if let Some(rest) = rest {
+                    self.deque.push(Entry::of_batch(rest));
+                }
+                Entry::of_batch(batch)
+            }
+        }
+    }
+
+    fn steal_from(&self, registry: &Registry, victim: usize) -> Option<Entry> {
         let slot = &registry.slots[victim];
         for _ in 0..RETRIES {
             match slot.stealer.steal_into(&self.deque) {
@@ -126,48 +244,83 @@ impl Worker {
 
     /// Nothing was found: searches for a while, then sleeps. `None` when the seat is to be left.
     #[cold]
-    fn idle(&self, registry: &Registry) -> Option<Ready> {
+    pub(super) fn idle(&self, registry: &Registry) -> Option<Entry> {
         let since = Instant::now();
-        let found = self.search_and_sleep(registry);
-        let idle = since.elapsed().as_nanos();
-        registry.slots[self.index].counters.idle_ns.bump(u64::try_from(idle).unwrap_or(u64::MAX));
+        if self.naps(registry) {
+            let found = self.find(registry);
+            if found.is_some() {
+                return found;
+            }
+        }
+        let found = self.search_and_sleep(registry, since);
+        let pause = since.elapsed();
+        self.pace.learn(pause);
+        self.counters.idle_ns.bump(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
         found
     }
 
-    fn search_and_sleep(&self, registry: &Registry) -> Option<Ready> {
+    /// After a burst from the thread that has this core: leaves the core to it for a moment, once a wake. Whoever is awake
+    /// elsewhere takes what comes; else that thread would pay for the worker's search, and for waking it again.
+    fn naps(&self, registry: &Registry) -> bool {
         let slot = &registry.slots[self.index];
-        let wake = |worker| registry.wake(worker);
-        let mut searching = registry.idle.start_search();
+        let run = self.counters.executed.read() - self.woken_at.get();
+        if !slot.take_crowded() || run < BURST || registry.slots.len() == 1 || !registry.settings.search.is_adaptive() {
+            return false;
+        }
+        slot.parker.sleep_until(Instant::now() + NAP);
+        true
+    }
+
+    fn search_and_sleep(&self, registry: &Registry, mut since: Instant) -> Option<Entry> {
+        let mut searching = !self.pace.time().is_zero() && registry.idle.start_search();
         loop {
-            for _ in 0..if searching { SEARCHES } else { 1 } {
-                if let Some(task) = self.find(registry) {
-                    if searching {
-                        registry.idle.end_search(|| registry.has_work(), wake);
-                    }
-                    return Some(task);
-                }
-                if self.must_leave(registry) {
-                    if searching {
-                        registry.idle.end_search(|| registry.has_work(), wake);
-                    }
-                    return None;
-                }
-                for _ in 0..PAUSES {
-                    spin_loop();
-                }
+            if searching && let Some(found) = self.search(registry, since) {
+                registry.idle.end_search(registry);
+                return found;
             }
             if registry.idle.park(self.index, searching, || registry.has_work() || self.must_leave(registry)) {
-                slot.counters.parked.bump(1);
+                self.counters.parked.bump(1);
                 self.sleep(registry);
+                self.woken_at.set(self.counters.executed.read());
             }
             searching = true;
+            since = Instant::now();
         }
     }
 
-    /// Sleeps until woken, counted as searching by the waker. While the executor closes, wakes by itself now and then
-    /// to see whether the last task has ended on a thread that is no worker.
+    /// Searches until the worker's time for it is over, at least once: a task, or the word that the seat is to be left.
+    fn search(&self, registry: &Registry, since: Instant) -> Option<Option<Entry>> {
+        let inbox = &registry.inboxes[registry.inbox_of(self.index)];
+        loop {
+            if let Some(task) = self.find(registry) {
+                return Some(Some(task));
+            }
+            if self.must_leave(registry) {
+                return Some(None);
+            }
+            if since.elapsed() >= self.pace.time() {
+                return None;
+            }
+            watch(inbox);
+        }
+    }
+
+    /// Sleeps until woken, counted as searching by the waker; when that takes long, brings its memory home. While the
+    /// executor closes, wakes by itself now and then to see whether the last task has ended on a thread that is no worker.
     fn sleep(&self, registry: &Registry) {
         let slot = &registry.slots[self.index];
+        let mut pause = TIDY;
+        while registry.phase() == Phase::Open {
+            if slot.parker.sleep_until(Instant::now() + pause) {
+                return;
+            }
+            task::rest();
+            // One worker goes on looking while there is memory that others may give back any time.
+            if self.index != 0 || !task::keeps_memory() {
+                break;
+            }
+            pause = (2 * pause).min(TIDY_MOST);
+        }
         loop {
             if registry.phase() == Phase::Open {
                 return slot.parker.sleep();
@@ -191,123 +344,13 @@ impl Worker {
 impl Drop for Worker {
     /// What lies in the deque at the end are entries of tasks that are done.
     fn drop(&mut self) {
-        while let Some(task) = self.deque.pop() {
-            task::skip(task);
+        while let Some(entry) = self.deque.pop() {
+            entry.tasks().for_each(task::skip);
         }
     }
 }
 
-/// How a thread left its seat.
-enum Left {
-    /// Somebody else has it.
-    ToAnother,
-    /// The executor has ended.
-    Ended,
-}
-
-/// The life of a thread of an executor, from the worker it was made for to the executor's end. To the hooks it is a
-/// thread like any other, on the core of its worker.
-pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
-    let spare = Spare::new();
-    let index = first.index;
-    registry.pin(index);
-    if let Some(hook) = &registry.settings.on_start {
-        crate::panics::catch_drop(|| hook(index));
-    }
-    local(|local| local.join(registry, registry.settings.stack_size));
-    let mut next = Some(first);
-    let mut pinned_to = index;
-    while let Some(worker) = next {
-        if worker.index != pinned_to {
-            pinned_to = worker.index;
-            registry.pin(pinned_to);
-        }
-        local(|local| local.sit(worker));
-        next = match drive(registry) {
-            Left::Ended => None,
-            Left::ToAnother => registry.spares.wait(&spare),
-        };
-    }
-    drop(local(Local::stand));
-    local(Local::leave);
-    if let Some(hook) = &registry.settings.on_stop {
-        crate::panics::catch_drop(|| hook(index));
-    }
-}
-
-/// Runs tasks until the seat is left.
-fn drive(registry: &Registry) -> Left {
-    loop {
-        // The seat may have been given away within the last task.
-        if local(|local| local.worker().is_none()) && !retake(registry) {
-            return Left::ToAnother;
-        }
-        if registry.slots[local(Local::slot)].is_wanted_back() && vacate(registry) {
-            return Left::ToAnother;
-        }
-        let found = local(|local| {
-            let worker = local.worker()?;
-            worker.find(registry).or_else(|| worker.idle(registry))
-        });
-        match found {
-            Some(task) => execute(registry, task),
-            None if registry.phase() == Phase::Ended => return Left::Ended,
-            None => {}
-        }
-    }
-}
-
-/// The thread is at the end of a task without its seat: takes it back if it is free.
-fn retake(registry: &Registry) -> bool {
-    local(|local| {
-        let slot = &registry.slots[local.slot()];
-        let worker = if local.returning.replace(false) { slot.stop_returning() } else { None };
-        let taken = worker.is_some();
-        if let Some(worker) = worker {
-            local.sit(worker);
-        }
-        taken
-    })
-}
-
-/// Leaves the seat to the thread that is back on this core, after a wait, in the middle of a task.
-fn vacate(registry: &Registry) -> bool {
-    local(|local| {
-        if registry.phase() == Phase::Ended {
-            return false;
-        }
-        let Some(worker) = local.stand() else { return false };
-        match registry.slots[local.slot()].vacate(worker) {
-            Ok(()) => {
-                // A wake that was meant for this seat must not be lost with it.
-                registry.notify_if_work();
-                true
-            }
-            Err(worker) => {
-                local.sit(worker);
-                false
-            }
-        }
-    })
-}
-
-/// Runs a task, then a dependent that it made ready, and so on; further ones are queued.
-fn execute(registry: &Registry, first: Ready) {
-    let mut next = Some(first);
-    let mut direct = 0;
-    while let Some(entry) = next.take() {
-        if registry.phase() >= Phase::Cancelling {
-            task::cancel_queued(entry, registry.closed_error());
-            continue;
-        }
-        let Some(started) = task::start(entry) else { continue };
-        direct += 1;
-        registry.run(started, |ready| {
-            if next.is_none() && direct < DIRECT && local(|local| local.worker().is_some()) {
-                next = Some(ready);
-            } else {
-                registry.queue(ready);
-            }
-        });
-    }
+/// What is left of an entry without the tasks that are taken or done.
+fn open_only(entry: Entry) -> Option<Entry> {
+    Entry::of_all(entry.tasks().filter_map(task::if_open))
 }

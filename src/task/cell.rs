@@ -5,26 +5,31 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::dependents::{Edge, SLACK};
-use super::header::{Header, Home, VTable, edges};
+use super::dependents::{Node, SLACK};
+use super::handle::Handle;
+use super::header::{Header, VTable, edges};
+use super::recycle::{self, Class};
 use super::state::{Outcome, State};
 use crate::error::{TaskError, TaskErrorKind, TaskId};
 use crate::panics;
-use crate::primitive::alloc::{alloc, dealloc};
 use crate::primitive::atomic::{AtomicI32, AtomicU32};
 use crate::primitive::cell::{Cell, Witness};
 
 /// The closure of a task, with whatever it holds of its inputs.
 pub(crate) trait Work: Send + 'static {
     type Output: Send + 'static;
+    /// Number of inputs; `None` when that is not a matter of the type.
+    const INPUTS: Option<u32> = Some(0);
     fn run(self) -> Result<Self::Output, TaskErrorKind>;
+    /// Calls `each` with every input.
+    fn show_inputs(&self, each: &mut dyn FnMut(&Handle)) {
+        let _ = each;
+    }
 }
 
 /// What a task is born with, next to its closure.
 pub(crate) struct Birth {
-    pub(crate) home: *const Home,
     pub(crate) executor: u32,
-    pub(crate) generation: u32,
     pub(crate) id: TaskId,
     pub(crate) location: &'static Location<'static>,
 }
@@ -43,16 +48,31 @@ const fn round_up(size: usize, align: usize) -> usize {
 impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
     const PAYLOAD_ALIGN: usize = max(align_of::<W>(), align_of::<T>());
     const PAYLOAD: usize = round_up(size_of::<Header>(), Self::PAYLOAD_ALIGN);
-    const EDGES: usize = round_up(Self::PAYLOAD + max(size_of::<W>(), size_of::<T>()), align_of::<Edge>());
+    const END: usize = Self::PAYLOAD + max(size_of::<W>(), size_of::<T>());
+    const EDGES: usize = match W::INPUTS {
+        Some(0) => Self::END,
+        Some(_) => round_up(Self::END, align_of::<Node>()),
+        None => round_up(Self::END + size_of::<u32>(), align_of::<Node>()),
+    };
+    const ALIGN: usize = match W::INPUTS {
+        Some(0) => max(Self::PAYLOAD_ALIGN, align_of::<Header>()),
+        _ => max(Self::PAYLOAD_ALIGN, align_of::<Node>()),
+    };
 
     const VTABLE: VTable = VTable {
         run: Self::run,
         drop_closure: Self::drop_closure,
+        show_inputs: Self::show_inputs,
         drop_value: Self::drop_value,
         value_needs_drop: std::mem::needs_drop::<T>(),
         value_offset: Self::PAYLOAD,
         edges_offset: Self::EDGES,
-        align: max(Self::PAYLOAD_ALIGN, align_of::<Header>()),
+        align: Self::ALIGN,
+        inputs: W::INPUTS,
+        class: match W::INPUTS {
+            Some(inputs) => Class::of(size(Self::EDGES, inputs), Self::ALIGN),
+            None => None,
+        },
         name: std::any::type_name::<T>,
     };
 
@@ -65,14 +85,17 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
             head.payload.write();
             (head, task.cast::<u8>().add(Self::PAYLOAD).cast::<W>().read())
         };
-        let kind = match panics::catch(|| work.run()) {
-            Ok(Ok(value)) => {
+        let failed = panics::catch_here(|| match work.run() {
+            Ok(value) => {
                 // SAFETY: the closure is gone, so its place is the value's, and the claimer's alone until `finish`.
                 unsafe { task.cast::<u8>().add(Self::PAYLOAD).cast::<T>().write(value) };
-                return Outcome::Value;
+                None
             }
-            Ok(Err(kind)) => kind,
-            Err(panic) => panic,
+            Err(kind) => Some(kind),
+        });
+        let kind = match failed {
+            Ok(None) => return Outcome::Value,
+            Ok(Some(kind)) | Err(kind) => kind,
         };
         Outcome::Error(TaskError::of_task(kind, head.id, head.location).into_word())
     }
@@ -86,6 +109,14 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
             task.cast::<u8>().add(Self::PAYLOAD).cast::<W>().read()
         };
         panics::catch_drop(|| drop(work));
+    }
+
+    /// # Safety
+    /// The caller has claimed the closure of a cell with these types.
+    unsafe fn show_inputs(task: NonNull<Header>, each: &mut dyn FnMut(&Handle)) {
+        // SAFETY: the caller's promise.
+        let work = unsafe { task.cast::<u8>().add(Self::PAYLOAD).cast::<W>().as_ref() };
+        work.show_inputs(each);
     }
 
     /// # Safety
@@ -110,23 +141,36 @@ impl<T: Send + 'static> Work for Never<T> {
     }
 }
 
-fn layout(vtable: &VTable, edges: u32) -> Layout {
-    let size = vtable.edges_offset + edges as usize * size_of::<Edge>();
-    // The offsets come from `size_of` of real types, so the sum is far below isize::MAX.
-    Layout::from_size_align(size, vtable.align).unwrap_or_else(|_| std::process::abort())
+/// Bytes of a cell.
+const fn size(edges_offset: usize, inputs: u32) -> usize {
+    edges_offset + inputs as usize * size_of::<Node>()
 }
 
+fn layout(vtable: &VTable, inputs: u32) -> Layout {
+    // The offsets come from `size_of` of real types, so the size is far below isize::MAX.
+    Layout::from_size_align(size(vtable.edges_offset, inputs), vtable.align).unwrap_or_else(|_| std::process::abort())
+}
+
+fn class(vtable: &VTable, inputs: u32) -> Option<Class> {
+    match vtable.inputs {
+        Some(_) => vtable.class,
+        None => Class::of(size(vtable.edges_offset, inputs), vtable.align),
+    }
+}
+
+#[inline(always)]
 fn allocate(
     vtable: &'static VTable,
     birth: Birth,
     state: State,
     handles: u32,
     pending: u32,
-    edges: u32,
+    inputs: u32,
 ) -> NonNull<Header> {
-    let layout = layout(vtable, edges);
-    // SAFETY: the layout holds a header at least, so its size is not zero.
-    let Some(task) = NonNull::new(unsafe { alloc(layout) }.cast::<Header>()) else { handle_alloc_error(layout) };
+    let layout = || layout(vtable, inputs);
+    // SAFETY: the layout holds a header at least, so its size is not zero; the class is chosen by the same size.
+    let block = unsafe { recycle::take(layout, class(vtable, inputs)) };
+    let Some(task) = NonNull::new(block.cast::<Header>()) else { handle_alloc_error(layout()) };
     // SAFETY: fresh memory of that layout.
     unsafe {
         task.write(Header {
@@ -134,13 +178,10 @@ fn allocate(
             handles: AtomicU32::new(handles),
             pending: AtomicU32::new(pending),
             vtable,
-            home: birth.home,
-            link: Cell::new(std::ptr::null()),
+            link: Cell::new(std::ptr::null_mut()),
             location: birth.location,
             id: birth.id,
             executor: birth.executor,
-            generation: birth.generation,
-            edges,
             slack: AtomicI32::new(SLACK),
             payload: Witness::new(),
         });
@@ -148,25 +189,28 @@ fn allocate(
     task
 }
 
-/// A task with a closure. `inputs` are the tasks it waits for: no more than `u32::MAX` of them, each alive.
+/// A task with a closure. `inputs` is the number of tasks it waits for: what the type says, if it says.
 #[inline]
 pub(crate) fn with_work<W: Work>(
     birth: Birth,
     state: State,
     handles: u32,
     pending: u32,
-    inputs: &[NonNull<Header>],
+    inputs: u32,
     tolerant: bool,
     work: W,
 ) -> NonNull<Header> {
     let vtable: &'static VTable = const { &Typed::<W, W::Output>::VTABLE };
-    let task = allocate(vtable, birth, state, handles, pending, inputs.len() as u32);
+    let task = allocate(vtable, birth, state, handles, pending, inputs);
     // SAFETY: the cell was laid out for these types and this many edges, and is not shared yet.
     unsafe {
         task.cast::<u8>().add(vtable.value_offset).cast::<W>().write(work);
-        let mut edge = edges(task).cast::<Edge>();
-        for &input in inputs {
-            edge.write(Edge::new(task, input, tolerant));
+        let mut edge = task.cast::<u8>().add(vtable.edges_offset).cast::<Node>();
+        if vtable.inputs.is_none() {
+            edge.cast::<u32>().sub(1).write(inputs);
+        }
+        for _ in 0..inputs {
+            edge.write(Node::of_edge(task, tolerant));
             edge = edge.add(1);
         }
     }
@@ -195,11 +239,30 @@ pub(crate) unsafe fn set_value<T>(task: NonNull<Header>, value: T) {
 ///
 /// # Safety
 /// Nobody has a reference of any kind to `task` any more; closure, value and error are dropped or moved out.
+#[inline]
 pub(crate) unsafe fn free(task: NonNull<Header>) {
-    // SAFETY: the caller's promise; the layout is computed from the same two fields as at the allocation.
+    // SAFETY: the caller's promise; layout and class follow from the same two numbers as at the allocation.
     unsafe {
-        let layout = layout(task.as_ref().vtable, task.as_ref().edges);
+        let vtable = task.as_ref().vtable;
+        match vtable.class {
+            Some(class) => {
+                task.drop_in_place();
+                recycle::give(task.as_ptr().cast(), || layout(vtable, vtable.inputs.unwrap_or(0)), Some(class));
+            }
+            None => free_unclassed(task),
+        }
+    }
+}
+
+/// # Safety
+/// As of [`free`].
+#[cold]
+unsafe fn free_unclassed(task: NonNull<Header>) {
+    // SAFETY: the caller's promise, as in `free`.
+    unsafe {
+        let vtable = task.as_ref().vtable;
+        let inputs = edges(task).len() as u32;
         task.drop_in_place();
-        dealloc(task.as_ptr().cast(), layout);
+        recycle::give(task.as_ptr().cast(), || layout(vtable, inputs), class(vtable, inputs));
     }
 }

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 
 use super::cell;
+use super::handle::finished;
 use super::header::{Header, Ready};
 use super::home;
 use super::listener::Listener;
@@ -31,37 +32,27 @@ impl Node {
         Self { next: Cell::new(std::ptr::null()), dependent: 0 }
     }
 
+    /// For one input of `dependent`, in whose cell it lies. A tolerant edge lets its dependent run when the input has
+    /// failed.
+    pub(crate) fn of_edge(dependent: NonNull<Header>, tolerant: bool) -> Self {
+        let dependent = dependent.as_ptr().expose_provenance() | if tolerant { TOLERANT } else { 0 };
+        Self { next: Cell::new(std::ptr::null()), dependent }
+    }
+
+    /// Puts the node into the list of `task`.
+    ///
+    /// # Safety
+    /// The node is alive until it is fired, in no list, and not pushed again.
+    #[inline]
+    pub(crate) unsafe fn push(node: NonNull<Self>, task: &Header) -> Result<(), Snapshot> {
+        let node = node.as_ptr().cast_const();
+        // SAFETY: the caller's promise.
+        task.state.push(node, |next| unsafe { (*node).next.set(next) })
+    }
+
     fn dependent(&self) -> Option<(NonNull<Header>, bool)> {
         let header = std::ptr::with_exposed_provenance_mut(self.dependent & !TOLERANT);
         NonNull::new(header).map(|header| (header, self.dependent & TOLERANT != 0))
-    }
-}
-
-/// One input of a dependent; lies in the dependent's cell.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Edge {
-    node: Node,
-    pub(crate) input: NonNull<Header>,
-}
-
-impl Edge {
-    /// A tolerant edge lets its dependent run when the input has failed.
-    pub(crate) fn new(dependent: NonNull<Header>, input: NonNull<Header>, tolerant: bool) -> Self {
-        let dependent = dependent.as_ptr().expose_provenance() | if tolerant { TOLERANT } else { 0 };
-        Self { node: Node { next: Cell::new(std::ptr::null()), dependent }, input }
-    }
-
-    /// Puts the edge into its input's list.
-    ///
-    /// # Safety
-    /// The input and the dependent are alive; the edge is in no list and is not pushed again.
-    pub(crate) unsafe fn push(edge: NonNull<Self>) -> Result<(), Snapshot> {
-        // SAFETY: the caller's promise; the node is reached by `edge`'s own pointer.
-        unsafe {
-            let node = &raw const (*edge.as_ptr()).node;
-            edge.as_ref().input.as_ref().state.push(node, |next| (*node).next.set(next))
-        }
     }
 }
 
@@ -95,6 +86,31 @@ pub(crate) fn fire(list: List, error: Option<TaskError>, mut ready: impl FnMut(R
     fire_one(list, error.as_ref(), &mut failed, &mut ready);
     while let Some((list, error)) = failed.pop() {
         fire_one(list, Some(&error), &mut failed, &mut ready);
+    }
+}
+
+/// As [`fire`], of a task that has a value.
+#[inline]
+pub(crate) fn fire_done(list: List, mut ready: impl FnMut(Ready)) {
+    let mut node = list.0;
+    // SAFETY: as in `fire_one`.
+    if !unsafe { (*node).next.get() }.is_null() {
+        node = oldest_first(list);
+    }
+    while !node.is_null() {
+        // SAFETY: as in `fire_one`.
+        let (next, dependent) = unsafe { ((*node).next.get(), (*node).dependent()) };
+        match dependent {
+            // SAFETY: as in `fire_one`.
+            None => unsafe { Listener::from_node(node) }.fire(),
+            Some((dependent, _)) => {
+                // SAFETY: its edge was in the list, so the dependent is held until this, once.
+                if let Some(task) = unsafe { settle(dependent, 1) } {
+                    ready(task);
+                }
+            }
+        }
+        node = next;
     }
 }
 
@@ -159,8 +175,8 @@ pub(crate) unsafe fn fail(task: NonNull<Header>, error: TaskError) -> Option<Lis
         drop(unsafe { TaskError::from_word(word) });
     }
     let list = done?;
-    // SAFETY: until this call the task counted as unfinished, which keeps its scheduler.
-    unsafe { (*(*head.home).0).finished() };
+    // SAFETY: until this call the task counts as unfinished.
+    unsafe { finished(head) };
     Some(list)
 }
 
@@ -168,6 +184,7 @@ pub(crate) unsafe fn fail(task: NonNull<Header>, error: TaskError) -> Option<Lis
 ///
 /// # Safety
 /// The caller accounts for `count` of the pending inputs, none of which is touched again.
+#[inline]
 pub(crate) unsafe fn settle(task: NonNull<Header>, count: u32) -> Option<Ready> {
     // SAFETY: an unsettled input holds the task.
     let head = unsafe { task.as_ref() };

@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use super::cell;
 use super::dependents::{fire, give_back};
 use super::header::{Header, Ready};
+use super::home;
 use super::nest::{self, Deferred};
 use super::state::{Abandon, Phase};
 use crate::error::TaskError;
@@ -46,6 +47,13 @@ impl Handle {
         Self(task)
     }
 
+    /// Whether there is no other handle; then there will be none but clones of this.
+    #[inline]
+    pub(super) fn is_sole(&self) -> bool {
+        // ORDERING: Acquire; pairs with the Release of the others' drops: what they did is seen.
+        self.head().handles.load(Ordering::Acquire) == 1
+    }
+
     #[inline]
     pub(crate) fn task(&self) -> NonNull<Header> {
         self.0
@@ -70,14 +78,11 @@ impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
         let head = self.head();
-        // ORDERING: Acquire; a sole handle stays one, and sees what the dropped ones did (their Release below).
-        if head.handles.load(Ordering::Acquire) == 1 || head.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let now = head.state.load();
-            if now.phase() == Phase::Value && !head.vtable.value_needs_drop {
-                if head.state.retire() {
-                    // SAFETY: no handle is left and the runtime is out.
-                    unsafe { cell::free(self.0) };
-                }
+        // ORDERING: Release; what was done through this handle comes before what the last one does. Acquire: for that one.
+        if self.is_sole() || head.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            if !head.vtable.value_needs_drop && head.state.load().is_value_only() {
+                // SAFETY: no handle is left, the runtime is out, and the value needs no drop.
+                unsafe { cell::free(self.0) };
             } else {
                 release(self.0);
             }
@@ -86,8 +91,17 @@ impl Drop for Handle {
 }
 
 /// The last handle of `task` is gone. What goes with it (inputs, futures within its value) is let go of in turn.
-#[cold]
+#[inline(never)]
 fn release(task: NonNull<Header>) {
+    // SAFETY: a handle's drop comes here once, and last.
+    let head = unsafe { task.as_ref() };
+    if !head.vtable.value_needs_drop && head.state.load().phase() == Phase::Value {
+        if head.state.retire() {
+            // SAFETY: no handle is left and the runtime is out.
+            unsafe { cell::free(task) };
+        }
+        return;
+    }
     // SAFETY: a handle's drop comes here once, and last.
     nest::run(|| unsafe { release_one(task) }, || Deferred::Release(task));
 }
@@ -102,10 +116,9 @@ pub(super) unsafe fn release_one(task: NonNull<Header>) {
         Abandon::Released(list) => {
             // SAFETY: the task never starts now; the closure is the releaser's.
             unsafe { (head.vtable.drop_closure)(task) };
-            let home = head.home;
             fire(list, None, schedule);
-            // SAFETY: until this call the task counted as unfinished, which keeps its scheduler.
-            unsafe { (*(*home).0).finished() };
+            // SAFETY: until this call the task counts as unfinished.
+            unsafe { finished(head) };
         }
         // SAFETY: no handle is left.
         Abandon::Done => unsafe { drop_result(task) },
@@ -136,7 +149,16 @@ pub(crate) unsafe fn drop_result(task: NonNull<Header>) {
 /// Has the scheduler of a task queue it.
 pub(crate) fn schedule(task: Ready) {
     // SAFETY: a task that is ready is unfinished, which keeps its scheduler.
-    unsafe { (*(*task.0.as_ref().home).0).ready(task) }
+    unsafe { (*home::of(task.0.as_ref()).as_ref().0).ready(task) }
+}
+
+/// Tells the scheduler of `task` that it is done.
+///
+/// # Safety
+/// Until this call the task counts as unfinished, and its memory stays.
+pub(super) unsafe fn finished(task: &Header) {
+    // SAFETY: the caller's promise, which keeps the scheduler.
+    unsafe { (*home::of(task).as_ref().0).finished() };
 }
 
 /// Lets go of a queue entry whose task is done.

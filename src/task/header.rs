@@ -3,7 +3,9 @@
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::dependents::Edge;
+use super::dependents::Node;
+use super::handle::Handle;
+use super::recycle::Class;
 use super::state::{Outcome, State};
 use crate::error::TaskId;
 use crate::primitive::atomic::{AtomicI32, AtomicU32};
@@ -19,30 +21,30 @@ pub(crate) trait Schedule: Send + Sync {
     fn discarded(&self);
 }
 
-/// The scheduler of a task. It stays while any task of it is unfinished: who finishes one calls
-/// [`Schedule::finished`] as its last touch.
-pub(crate) struct Home(pub(crate) *const dyn Schedule);
-
-// SAFETY: every scheduler is shared by threads (`Schedule` asks for it); the pointer is followed by the rule above.
-unsafe impl Send for Home {}
-// SAFETY: as above.
-unsafe impl Sync for Home {}
+/// What is done with each input.
+pub(crate) type Look<'a> = &'a mut dyn FnMut(&Handle);
 
 /// Table of the functions and offsets that know a task's types.
 pub(crate) struct VTable {
     /// Consumes the closure; writes the value or gives the error.
     pub(crate) run: unsafe fn(NonNull<Header>) -> Outcome,
     pub(crate) drop_closure: unsafe fn(NonNull<Header>),
+    /// Shows the inputs that the closure holds.
+    pub(crate) show_inputs: unsafe fn(NonNull<Header>, Look<'_>),
     pub(crate) drop_value: unsafe fn(NonNull<Header>),
     pub(crate) value_needs_drop: bool,
     pub(crate) value_offset: usize,
     pub(crate) edges_offset: usize,
     pub(crate) align: usize,
+    /// Number of inputs; `None`: it is stored just before the edges.
+    pub(crate) inputs: Option<u32>,
+    /// Where the memory comes from, unless that depends on the number of inputs.
+    pub(crate) class: Option<Class>,
     pub(crate) name: fn() -> &'static str,
 }
 
-/// The head; the folder's README says who may touch which field when.
-#[repr(C, align(16))]
+/// The head; the folder's README says who may touch which field when. With a closure of one word it fills a cache line.
+#[repr(C)]
 pub(crate) struct Header {
     pub(crate) state: State,
     /// Handles and inputs of unfinished dependents; the value is kept while there is one.
@@ -50,20 +52,19 @@ pub(crate) struct Header {
     /// Inputs that are missing, and one more while they are being registered.
     pub(crate) pending: AtomicU32,
     pub(crate) vtable: &'static VTable,
-    pub(crate) home: *const Home,
-    /// The next in an inbox or a batch.
-    pub(crate) link: Cell<*const Header>,
+    /// The next in an inbox or a batch, as the scheduler has it.
+    pub(crate) link: Cell<*mut u8>,
     pub(crate) location: &'static Location<'static>,
     pub(crate) id: TaskId,
+    /// The number of its executor (`home`).
     pub(crate) executor: u32,
-    /// The process it was made in (`fork`).
-    pub(crate) generation: u32,
-    /// Length of the edge array behind the payload.
-    pub(crate) edges: u32,
     /// Withdrawals until the waiting list is swept.
     pub(crate) slack: AtomicI32,
     pub(crate) payload: Witness,
 }
+
+#[cfg(all(not(heist_loom), target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Header>() == 56);
 
 /// A task whose inputs are done, on its way to a runner; carries the runtime's reference (`HELD`).
 #[derive(Debug, PartialEq, Eq)]
@@ -79,12 +80,14 @@ pub(crate) fn value_pointer(task: NonNull<Header>) -> NonNull<u8> {
     unsafe { task.cast::<u8>().add(task.as_ref().vtable.value_offset) }
 }
 
-/// The edges of a task to its inputs.
-pub(crate) fn edges(task: NonNull<Header>) -> NonNull<[Edge]> {
-    // SAFETY: as above; `edges` of them were initialised when the cell was made.
+/// The nodes of a task for the lists of its inputs.
+#[inline]
+pub(crate) fn edges(task: NonNull<Header>) -> NonNull<[Node]> {
+    // SAFETY: as above; the number and so many edges were written when the cell was made.
     unsafe {
-        let head = task.as_ref();
-        let first = task.cast::<u8>().add(head.vtable.edges_offset).cast::<Edge>();
-        NonNull::slice_from_raw_parts(first, head.edges as usize)
+        let vtable = task.as_ref().vtable;
+        let first = task.cast::<u8>().add(vtable.edges_offset).cast::<Node>();
+        let count = vtable.inputs.unwrap_or_else(|| first.cast::<u32>().sub(1).read());
+        NonNull::slice_from_raw_parts(first, count as usize)
     }
 }

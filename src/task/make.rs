@@ -3,11 +3,11 @@
 use std::ptr::NonNull;
 
 use super::cell::{Birth, Work, set_value, with_work, without_work};
-use super::handle::{Handle, schedule};
+use super::handle::Handle;
 use super::header::{Header, Ready};
 use super::home;
 use super::nest::{self, Deferred};
-use super::run::{finish, register};
+use super::run::{Elsewhere, finish, register, register_one};
 use super::state::{Outcome, State};
 use super::typed::Typed;
 use crate::error::{TaskError, TaskErrorKind};
@@ -24,14 +24,14 @@ unsafe fn first<T>(task: NonNull<Header>) -> Typed<T> {
 /// A task that is ready.
 #[inline]
 pub(crate) fn ready<W: Work>(birth: Birth, work: W) -> (Typed<W::Output>, Ready) {
-    let task = with_work(birth, State::open(), 1, 0, &[], false, work);
+    let task = with_work(birth, State::open(), 1, 0, 0, false, work);
     // SAFETY: just born so.
     (unsafe { first(task) }, Ready(task))
 }
 
 /// A task that is ready and of which nobody has a handle.
 pub(crate) fn ready_unwanted<W: Work>(birth: Birth, work: W) -> Ready {
-    Ready(with_work(birth, State::open_unwanted(), 0, 0, &[], false, work))
+    Ready(with_work(birth, State::open_unwanted(), 0, 0, 0, false, work))
 }
 
 /// A task that is done, with a value.
@@ -53,18 +53,33 @@ pub(crate) fn with_error<T: Send + 'static>(birth: Birth, error: TaskError) -> T
 
 /// The inputs of a task, which holds them until it has run.
 pub trait Held: Send + 'static {
+    /// How many it has, if that follows from the type.
+    #[doc(hidden)]
+    const COUNT: Option<u32>;
     /// Calls `each` with every input that `self` owns.
     #[doc(hidden)]
     fn visit(&self, each: &mut dyn FnMut(&Handle));
 }
 
+const fn plus(a: Option<u32>, b: Option<u32>) -> Option<u32> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        _ => None,
+    }
+}
+
 impl<H: Held> Held for Vec<H> {
+    const COUNT: Option<u32> = None;
     fn visit(&self, each: &mut dyn FnMut(&Handle)) {
         self.iter().for_each(|inputs| inputs.visit(each));
     }
 }
 
 impl<H: Held, const N: usize> Held for [H; N] {
+    const COUNT: Option<u32> = match H::COUNT {
+        Some(count) => Some(count * N as u32),
+        None => None,
+    };
     fn visit(&self, each: &mut dyn FnMut(&Handle)) {
         self.iter().for_each(|inputs| inputs.visit(each));
     }
@@ -73,6 +88,11 @@ impl<H: Held, const N: usize> Held for [H; N] {
 macro_rules! tuple {
     ($($name:ident $index:tt),+) => {
         impl<$($name: Held),+> Held for ($($name,)+) {
+            const COUNT: Option<u32> = {
+                let mut count = Some(0);
+                $(count = plus(count, $name::COUNT);)+
+                count
+            };
             fn visit(&self, each: &mut dyn FnMut(&Handle)) {
                 $(self.$index.visit(each);)+
             }
@@ -105,9 +125,13 @@ where
     T: Send + 'static,
 {
     type Output = T;
+    const INPUTS: Option<u32> = H::COUNT;
     #[inline]
     fn run(self) -> Result<T, TaskErrorKind> {
         (self.call)(&self.inputs)
+    }
+    fn show_inputs(&self, each: &mut dyn FnMut(&Handle)) {
+        self.inputs.visit(each);
     }
 }
 
@@ -118,6 +142,9 @@ where
     F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
     T: Send + 'static,
 {
+    if H::COUNT == Some(1) {
+        return after_one(birth, inputs, tolerant, call);
+    }
     let tasks = Tasks::of(&inputs);
     // So many edges have no room in any memory.
     let count = u32::try_from(tasks.as_slice().len()).unwrap_or_else(|_| std::process::abort());
@@ -125,13 +152,28 @@ where
         0 | 1 => (State::open(), count),
         _ => (State::running(), count + 1),
     };
-    let task = with_work(birth, state, 1, pending, tasks.as_slice(), tolerant, After { inputs, call });
+    let task = with_work(birth, state, 1, pending, count, tolerant, After { inputs, call });
     // SAFETY: just born so, with the inputs in its closure.
     unsafe {
         let handle = first(task);
-        let ready = if count == 0 { Some(Ready(task)) } else { register(task, tolerant) };
+        let ready = if count == 0 { Some(Ready(task)) } else { register(task, tolerant, tasks.as_slice()) };
         (handle, ready)
     }
+}
+
+/// As [`after`], for what is one input.
+#[inline]
+fn after_one<H, F, T>(birth: Birth, inputs: H, tolerant: bool, call: F) -> (Typed<T>, Option<Ready>)
+where
+    H: Held,
+    F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
+    T: Send + 'static,
+{
+    let mut input = NonNull::dangling();
+    inputs.visit(&mut |handle| input = handle.task());
+    let task = with_work(birth, State::open(), 1, 1, 1, tolerant, After { inputs, call });
+    // SAFETY: just born so, with the one input in its closure.
+    unsafe { (first(task), register_one(task, tolerant, input)) }
 }
 
 /// Room for the inputs of nearly every task without an allocation.
@@ -213,7 +255,7 @@ impl<T: Send + 'static> Unkept<T> {
         let task = self.task;
         nest::run(
             // SAFETY: the task is claimed and its outcome there; the runtime's reference ends here.
-            || unsafe { finish(task, outcome, true, schedule) },
+            || unsafe { finish(task, outcome, true, &mut Elsewhere::of(task)) },
             || Deferred::End(task, outcome, home::keep(self.head())),
         );
     }

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use super::handle::release_one;
 use super::header::Header;
 use super::home::Kept;
-use super::run::finish;
+use super::run::{Elsewhere, finish};
 use super::state::Outcome;
 use crate::primitive::local;
 
@@ -27,7 +27,9 @@ impl Deferred {
             // SAFETY: `release` queues a task without handles, once.
             Self::Release(task) => unsafe { release_one(task) },
             // SAFETY: `Unkept` queues its claim and its reference, once.
-            Self::End(task, outcome, kept) => unsafe { finish(task, outcome, true, |task| kept.ready(task)) },
+            Self::End(task, outcome, kept) => unsafe {
+                finish(task, outcome, true, &mut Elsewhere::keeping(task, kept));
+            },
         }
     }
 }

@@ -3,13 +3,68 @@
 use std::ptr::NonNull;
 
 use super::cell;
-use super::dependents::{error_of, fail, fire, give_back};
+use super::dependents::{Node, error_of, fail, fire, fire_done, give_back, settle};
 use super::handle::{Handle, drop_result, schedule};
-use super::header::{Header, Ready, edges};
-use super::state::{Claim, Entry, Finish, Outcome, Unclaim};
-use super::{home, nest};
+use super::header::{Header, Ready, Schedule, edges};
+use super::home::{self, Home, Kept};
+use super::nest;
+use super::state::{Claim, Entry, Finish, Outcome, Snapshot, Unclaim};
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
+
+/// Who ends a task, and sees to what follows.
+pub(crate) trait Finisher {
+    /// A dependent that misses nothing any more.
+    fn ready(&mut self, task: Ready);
+    /// The task is done.
+    fn finished(&mut self);
+    /// The task was cancelled while its closure ran.
+    fn discarded(&mut self);
+}
+
+/// Who ends a task without being a thread of its scheduler.
+pub(super) struct Elsewhere {
+    home: NonNull<Home>,
+    kept: Option<Kept>,
+}
+
+impl Elsewhere {
+    /// # Safety
+    /// `task` is unfinished, and stays so until [`Finisher::finished`].
+    pub(super) unsafe fn of(task: NonNull<Header>) -> Self {
+        // SAFETY: the caller's promise.
+        Self { home: unsafe { home::of(task.as_ref()) }, kept: None }
+    }
+
+    /// As [`of`](Self::of), when what becomes ready may be all that keeps the scheduler.
+    ///
+    /// # Safety
+    /// As of [`of`](Self::of).
+    pub(super) unsafe fn keeping(task: NonNull<Header>, kept: Kept) -> Self {
+        // SAFETY: the caller's promise.
+        Self { kept: Some(kept), ..unsafe { Self::of(task) } }
+    }
+
+    fn scheduler(&self) -> &dyn Schedule {
+        // SAFETY: the task counts as unfinished, which keeps its scheduler (`of`).
+        unsafe { &*self.home.as_ref().0 }
+    }
+}
+
+impl Finisher for Elsewhere {
+    fn ready(&mut self, task: Ready) {
+        match &self.kept {
+            Some(kept) => kept.ready(task),
+            None => schedule(task),
+        }
+    }
+    fn finished(&mut self) {
+        self.scheduler().finished();
+    }
+    fn discarded(&mut self) {
+        self.scheduler().discarded();
+    }
+}
 
 /// A claimed task on its way through its closure. [`Started::run`] ends it.
 #[derive(Debug)]
@@ -18,6 +73,23 @@ pub(crate) struct Started {
     task: NonNull<Header>,
     /// Whether the runtime's reference is the runner's; else he has a handle.
     held: bool,
+}
+
+/// A task whose closure has run. [`Ran::end`] ends it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Ran {
+    task: Started,
+    outcome: Outcome,
+}
+
+impl Ran {
+    /// Stores what came of the closure and tells those who waited. The task may be gone then.
+    #[inline]
+    pub(crate) fn end(self, by: &mut impl Finisher) {
+        // SAFETY: the closure was claimed and has run; the reference of a `Started` ends here.
+        unsafe { finish(self.task.task, self.outcome, self.task.held, by) };
+    }
 }
 
 /// Claims the task of a queue entry; an entry whose task is taken or done is let go of.
@@ -58,18 +130,16 @@ impl Started {
         // SAFETY: a `Started` has the closure and a reference; the closure goes first, as if it had run.
         unsafe {
             (self.task.as_ref().vtable.drop_closure)(self.task);
-            finish(self.task, Outcome::Error(error.into_word()), self.held, schedule);
+            finish(self.task, Outcome::Error(error.into_word()), self.held, &mut Elsewhere::of(self.task));
         }
     }
 
-    /// Runs the closure, stores what came of it and tells those who waited; ready dependents go to `ready`.
+    /// Runs the closure.
     #[inline]
-    pub(crate) fn run(self, ready: impl FnMut(Ready)) {
+    pub(crate) fn run(self) -> Ran {
         // SAFETY: a `Started` has the closure and a reference.
-        unsafe {
-            let outcome = nest::afresh(|| (self.task.as_ref().vtable.run)(self.task));
-            finish(self.task, outcome, self.held, ready);
-        }
+        let outcome = nest::afresh(|| unsafe { (self.task.as_ref().vtable.run)(self.task) });
+        Ran { task: self, outcome }
     }
 }
 
@@ -78,10 +148,36 @@ impl Started {
 /// # Safety
 /// The caller has claimed `task`; `outcome` is its own, and, if it is a value, written. With `held` the runtime's
 /// reference is given to this call, else the caller has a handle.
-pub(crate) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool, ready: impl FnMut(Ready)) {
+#[inline]
+pub(super) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool, by: &mut impl Finisher) {
     // SAFETY: the caller's promise.
     let head = unsafe { task.as_ref() };
-    let home = head.home;
+    if !matches!(outcome, Outcome::Value) {
+        // SAFETY: the caller's promise.
+        return unsafe { finish_failed(task, outcome, held, by) };
+    }
+    match head.state.finish(outcome, held) {
+        Finish::Finished { list, unwanted } => {
+            if unwanted {
+                // SAFETY: neither handles nor the runtime have a reference any more.
+                unsafe { bury(task) };
+            }
+            if !list.0.is_null() {
+                fire_done(list, |task| by.ready(task));
+            }
+            by.finished();
+        }
+        // SAFETY: the caller's promise; the outcome was not taken.
+        Finish::Discarded => unsafe { discard(task, outcome, held, by) },
+    }
+}
+
+/// # Safety
+/// As of [`finish`], with an error.
+#[cold]
+unsafe fn finish_failed(task: NonNull<Header>, outcome: Outcome, held: bool, by: &mut impl Finisher) {
+    // SAFETY: the caller's promise.
+    let head = unsafe { task.as_ref() };
     // For the dependents, taken while the task is surely there: its own may be dropped with it.
     let error = match outcome {
         Outcome::Value => None,
@@ -92,31 +188,41 @@ pub(crate) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
         Finish::Finished { list, unwanted } => {
             if unwanted {
                 // SAFETY: neither handles nor the runtime have a reference any more.
-                unsafe {
-                    drop_result(task);
-                    cell::free(task);
-                }
+                unsafe { bury(task) };
             }
-            if !list.0.is_null() {
-                fire(list, error, ready);
-            }
-            // SAFETY: until this call the task counted as unfinished, which keeps its scheduler.
-            unsafe { (*(*home).0).finished() };
+            fire(list, error, |task| by.ready(task));
+            by.finished();
         }
-        Finish::Discarded => {
-            // SAFETY: who has a closure is a thread or a promise of the scheduler, and those hold it.
-            unsafe { (*(*home).0).discarded() };
-            match outcome {
-                // SAFETY: the value was made by this claim and nobody else knows of it.
-                Outcome::Value => unsafe { (head.vtable.drop_value)(task) },
-                // SAFETY: the word was not taken.
-                Outcome::Error(word) => drop(unsafe { TaskError::from_word(word) }),
-            }
-            if held {
-                // SAFETY: the runtime's reference is this call's.
-                unsafe { give_back(task) };
-            }
-        }
+        // SAFETY: the caller's promise; the outcome was not taken.
+        Finish::Discarded => unsafe { discard(task, outcome, held, by) },
+    }
+}
+
+/// # Safety
+/// The task is done, and nobody has a reference to it any more.
+#[cold]
+unsafe fn bury(task: NonNull<Header>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        drop_result(task);
+        cell::free(task);
+    }
+}
+
+/// # Safety
+/// As of [`finish`], for a task that had been cancelled.
+#[cold]
+unsafe fn discard(task: NonNull<Header>, outcome: Outcome, held: bool, by: &mut impl Finisher) {
+    by.discarded();
+    match outcome {
+        // SAFETY: the value was made by this claim and nobody else knows of it.
+        Outcome::Value => unsafe { (task.as_ref().vtable.drop_value)(task) },
+        // SAFETY: the word was not taken.
+        Outcome::Error(word) => drop(unsafe { TaskError::from_word(word) }),
+    }
+    if held {
+        // SAFETY: the runtime's reference is this call's.
+        unsafe { give_back(task) };
     }
 }
 
@@ -161,13 +267,14 @@ pub(crate) fn help(task: &Handle) -> Help {
     if !missing {
         return Help::Run(Started { task: task.task(), held: false });
     }
-    // SAFETY: with the closure claimed, nobody drops the inputs' handles that it holds.
-    let input = unsafe { edges(task.task()).as_ref() }.iter().find_map(|edge| {
-        // SAFETY: as above.
-        let unfinished = !unsafe { edge.input.as_ref() }.state.load().is_done();
-        // SAFETY: as above.
-        unfinished.then(|| unsafe { Handle::of(edge.input) })
-    });
+    let mut input = None;
+    let mut look = |handle: &Handle| {
+        if input.is_none() && !handle.head().state.load().is_done() {
+            input = Some(handle.clone());
+        }
+    };
+    // SAFETY: the closure is claimed.
+    unsafe { (head.vtable.show_inputs)(task.task(), &mut look) };
     put_back(task.task());
     input.map_or(Help::Again, Help::Input)
 }
@@ -190,28 +297,24 @@ fn put_back(task: NonNull<Header>) {
 /// (and with it the inputs) before the last edge is in, with `pending` one above their number.
 ///
 /// # Safety
-/// `task` was born so, the caller has a handle of it and calls this once.
-pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool) -> Option<Ready> {
-    let edges = edges(task);
-    let count = edges.len();
+/// `task` was born so, with so many `inputs`, which its closure holds; the caller has a handle of it and calls this once.
+pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool, inputs: &[NonNull<Header>]) -> Option<Ready> {
+    let edges = edges(task).cast::<Node>();
+    let count = inputs.len();
     let mut done = 0;
     let mut error = None;
-    for index in 0..count {
+    for (index, input) in inputs.iter().enumerate() {
         // SAFETY: the edge is in bounds and in no list. Its input is alive: the closure holds it, which nobody else may
-        // drop yet. (A single edge that is taken ends the loop before the closure can matter again.)
-        let pushed =
-            unsafe { super::dependents::Edge::push(NonNull::new_unchecked(&raw mut (*edges.as_ptr())[index])) };
-        if let Err(snapshot) = pushed {
+        // drop yet.
+        if let Err(snapshot) = unsafe { Node::push(edges.add(index), input.as_ref()) } {
             done += 1;
             // SAFETY: as above.
             error = error.or_else(|| unsafe { error_of(snapshot) });
         }
     }
-    if let Some(error) = error.filter(|_| !tolerant) {
+    if !tolerant && let Some(error) = error {
         // SAFETY: the caller's handle.
-        if let Some(list) = unsafe { fail(task, error.for_dependents()) } {
-            fire(list, Some(error.for_dependents()), schedule);
-        }
+        unsafe { fail_newborn(task, &error) };
     }
     if count > 1 {
         put_back(task);
@@ -221,5 +324,42 @@ pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool) -> Option<R
         return None;
     }
     // SAFETY: those inputs are settled here and nowhere else.
-    unsafe { super::dependents::settle(task, done) }
+    unsafe { settle(task, done) }
+}
+
+/// As [`register`], for a task with one input.
+///
+/// # Safety
+/// As of [`register`].
+#[inline]
+pub(crate) unsafe fn register_one(task: NonNull<Header>, tolerant: bool, input: NonNull<Header>) -> Option<Ready> {
+    // SAFETY: the edge is in no list. Its input is alive when it is pushed: the closure holds it, which nobody drops
+    // before the edge is in the list.
+    match unsafe { Node::push(edges(task).cast(), input.as_ref()) } {
+        Ok(()) => None,
+        // SAFETY: the edge was not pushed, so the input is alive and is settled here.
+        Err(done) => unsafe { settle_newborn(task, tolerant, done) },
+    }
+}
+
+/// # Safety
+/// As of [`register_one`]; `done` is what its input, which is alive, has come to.
+#[inline(never)]
+unsafe fn settle_newborn(task: NonNull<Header>, tolerant: bool, done: Snapshot) -> Option<Ready> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !tolerant && let Some(error) = error_of(done) {
+            fail_newborn(task, &error);
+        }
+        settle(task, 1)
+    }
+}
+
+/// # Safety
+/// The caller has a handle of `task`, one of whose inputs has ended with `error`.
+unsafe fn fail_newborn(task: NonNull<Header>, error: &TaskError) {
+    // SAFETY: the caller's promise.
+    if let Some(list) = unsafe { fail(task, error.for_dependents()) } {
+        fire(list, Some(error.for_dependents()), schedule);
+    }
 }

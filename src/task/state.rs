@@ -50,6 +50,11 @@ impl Snapshot {
     pub(crate) fn is_done(self) -> bool {
         self.0 & PHASE >= VALUE
     }
+    /// Whether it has a value and the runtime is out.
+    #[inline]
+    pub(crate) fn is_value_only(self) -> bool {
+        self.0 == VALUE
+    }
     /// The word of the error, 0 when the task was released; only of a task in [`Phase::Error`].
     #[inline]
     pub(crate) fn error_word(self) -> usize {

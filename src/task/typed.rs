@@ -9,7 +9,6 @@ use super::header::value_pointer;
 use super::make::Held;
 use super::state::Phase;
 use crate::error::TaskError;
-use crate::primitive::atomic::Ordering;
 
 /// A [`Handle`] of a task whose values are `T`s.
 #[derive(Debug)]
@@ -76,9 +75,7 @@ impl<T> Typed<T> {
             Phase::Error => return self.error().map(Err).ok_or(self),
             Phase::Open | Phase::Running => return Err(self),
         }
-        // ORDERING: Acquire; pairs with the Release of the other handles' drops: they are done with the value.
-        // Relaxed on failure: nothing is read.
-        if self.handle.head().handles.compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if !self.handle.is_sole() {
             return Err(self);
         }
         let task = std::mem::ManuallyDrop::new(self).handle.task();
@@ -122,6 +119,7 @@ impl<T> Drop for Input<T> {
 }
 
 impl<T: Send + Sync + 'static> Held for Input<T> {
+    const COUNT: Option<u32> = Some(1);
     fn visit(&self, each: &mut dyn FnMut(&Handle)) {
         each(self.handle());
     }

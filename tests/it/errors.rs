@@ -245,3 +245,32 @@ fn a_panic_with_a_value_half_built_drops_what_it_holds() {
         assert_eq!(drops.count(), 2);
     });
 }
+
+/// The task that failed is gone when its dependent's closure is dropped: what that drop asks for is not its own.
+#[test]
+fn a_drop_after_a_failed_input_may_ask_who_it_is() {
+    struct Asks(std::sync::mpsc::Sender<(bool, bool)>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let _ = self.0.send((heist::current().is_some(), heist::cancelled()));
+        }
+    }
+    guard(|| {
+        for workers in [1, 2] {
+            let ex = executor(workers);
+            let (told, asked) = std::sync::mpsc::channel();
+            for _ in 0..1_000 {
+                let (promise, gate) = ex.promise::<()>();
+                let failing = ex.submit_after(gate, |()| -> u32 { panic!("fails") });
+                let asks = Asks(told.clone());
+                let dependent = ex.submit_after(failing, move |n| {
+                    let _asks = &asks;
+                    *n
+                });
+                promise.fulfil(());
+                assert!(dependent.result().unwrap_err().is_dependency());
+                assert_eq!(asked.recv().unwrap(), (false, false));
+            }
+        }
+    });
+}

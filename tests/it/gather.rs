@@ -181,3 +181,53 @@ fn many_gathers_at_once_do_not_disturb_each_other() {
         });
     });
 }
+
+#[test]
+fn within_a_task_an_error_at_the_front_is_not_kept_waiting_by_the_rest() {
+    guard(|| {
+        let ex = executor(1);
+        let inner = ex.clone();
+        let (gathered, ran) = ex
+            .submit(move || {
+                let ran = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+                let mut futures = vec![inner.submit_result(|| Err::<u64, _>("front"))];
+                futures.extend(inner.map(0..1_000, {
+                    let ran = ran.clone();
+                    move |i| {
+                        // Far longer than a worker is patient.
+                        let since = std::time::Instant::now();
+                        while since.elapsed() < std::time::Duration::from_millis(1) {
+                            std::hint::spin_loop();
+                        }
+                        ran.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        i
+                    }
+                }));
+                let gathered = inner.gather(futures).map_err(|error| error.is_failed());
+                (gathered, ran.load(std::sync::atomic::Ordering::Relaxed))
+            })
+            .into_result()
+            .unwrap()
+            .unwrap();
+        assert_eq!(gathered, Err(true));
+        assert!(ran <= 2, "{ran} tasks ran before the error was told");
+    });
+}
+
+#[test]
+fn within_a_task_a_long_list_is_gathered_whichever_end_it_is_begun_from() {
+    guard(|| {
+        for workers in [1, 2] {
+            let ex = executor(workers);
+            let inner = ex.clone();
+            let sums = ex.submit(move || {
+                let mapped = inner.gather(inner.map(0..10_000_u64, |i| i)).unwrap();
+                let submitted: Vec<_> = (0..10_000_u64).map(|i| inner.submit(move || i)).collect();
+                let reversed: Vec<_> = inner.map(0..10_000_u64, |i| i).into_iter().rev().collect();
+                let lists = [mapped, inner.gather(submitted).unwrap(), inner.gather(reversed).unwrap()];
+                lists.map(|list| (list.len(), list.iter().sum::<u64>()))
+            });
+            assert_eq!(sums.result().unwrap(), [(10_000, 49_995_000); 3]);
+        }
+    });
+}

@@ -10,6 +10,7 @@ mod close;
 mod errors;
 mod executors;
 mod gather;
+mod idle;
 mod nested;
 mod release;
 mod spread;

@@ -7,16 +7,21 @@ use crate::source::{Source, heads, is_word};
 
 /// Where `unsafe` may stand, a file or a folder each, and what for.
 pub(crate) const UNSAFE: &[(&str, &str)] = &[
-    ("numa/src/sys.rs", "affinity masks are read and set by raw syscalls"),
+    ("numa/src/sys.rs", "affinity masks are read and set by raw syscalls; the PU a thread runs on is asked for"),
     ("src/error.rs", "an error travels in a task's state word"),
     ("src/fork.rs", "forks are noticed by pthread_atfork"),
     ("src/primitive/lock.rs", "ThreadSanitizer is told of locks"),
     ("src/primitive/loom_twin.rs", "the freed memory of models is kept for a while"),
     ("src/scheduler/context.rs", "a thread's record points to its registry, its worker and the tasks on its stack"),
+    ("src/primitive/std_twin.rs", "a core is told to fetch"),
+    ("src/scheduler/entry.rs", "a word leads to a task or a batch"),
     ("src/scheduler/inbox.rs", "ready tasks are linked through themselves"),
     ("src/scheduler/outstanding.rs", "promises are ended by address"),
+    ("src/scheduler/slot.rs", "a slot holds the word of an entry"),
     ("src/task", "one erased allocation per task, shared by counted references"),
+    ("tests/allocations.rs", "the allocator of a test counts"),
     ("tests/fork.rs", "a test of fork() forks"),
+    ("tests/resident.rs", "the C library's allocator is trimmed"),
 ];
 
 /// Who may import whom, lowest first: the layers below one's own, and one's neighbours where they are `mutual`.

@@ -3,25 +3,50 @@
 
 #[cfg(all(test, heist_loom))]
 mod models;
+mod parked;
+#[cfg(all(test, not(heist_loom)))]
+mod tests;
 
-use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU64, Ordering, fence};
+use crate::primitive::{Padded, fence_after_exchange};
+use parked::Parked;
+
+/// Workers with one inbox, next to each other; a push is remembered and a sleeper looked for by group.
+pub(crate) const GROUP: usize = 8;
 
 const PARKED: u64 = 1 << 32;
-const WORD: usize = 64;
+
+/// What the protocol asks of those whom it puts to sleep and has woken.
+pub(crate) trait Workers {
+    /// Whether a queue of this group holds something.
+    fn has_work_in(&self, group: usize) -> bool;
+    /// Ends the sleep of a worker whose bit was taken.
+    fn wake(&self, worker: usize);
+    /// The worker whose core the calling thread runs on: it would have to share.
+    fn beside(&self) -> Option<usize>;
+}
 
 /// The event count of an executor's workers.
 #[derive(Debug)]
 pub(crate) struct Idle {
+    words: Padded<Words>,
+    parked: Parked,
+    groups: usize,
+    /// No more than so many search at once.
+    limit: u64,
+}
+
+/// On one line, since who reads or writes the second has just read or written the first.
+#[derive(Debug)]
+struct Words {
     /// Low half: workers that search. High half: workers that are parked.
     ///
     /// ORDERING: every change is an AcqRel read-modify-write, which keeps the steps of one worker in order and pairs with
     /// the next change; what a push and a worker must see of each other is ordered by the fences.
-    counts: Padded<AtomicU64>,
-    /// One bit a worker: parked.
-    parked: Box<[Padded<AtomicU64>]>,
-    /// No more than so many search at once.
-    limit: u64,
+    counts: AtomicU64,
+    /// One bit a group, from 64 groups on one for several: something was pushed there and nobody woken, because somebody
+    /// searched.
+    missed: AtomicU64,
 }
 
 fn searching(counts: u64) -> u64 {
@@ -32,47 +57,83 @@ fn parked(counts: u64) -> u64 {
     counts / PARKED
 }
 
+fn missed_bit(near: usize) -> u64 {
+    1 << ((near / GROUP) % u64::BITS as usize)
+}
+
 impl Idle {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
-            counts: Padded(AtomicU64::new(0)),
-            parked: (0..workers.div_ceil(WORD)).map(|_| Padded(AtomicU64::new(0))).collect(),
+            words: Padded(Words { counts: AtomicU64::new(0), missed: AtomicU64::new(0) }),
+            parked: Parked::new(workers),
+            groups: workers.div_ceil(GROUP),
             limit: (workers as u64).div_ceil(2),
         }
     }
 
     fn counts(&self) -> u64 {
         // ORDERING: Relaxed; ordered by the fences of the protocol.
-        self.counts.load(Ordering::Relaxed)
+        self.words.counts.load(Ordering::Relaxed)
     }
 
-    /// After work was pushed where workers look: wakes one worker, by `wake`, if nobody searches and somebody sleeps.
+    fn missed(&self) -> u64 {
+        // ORDERING: Relaxed; ordered by the fences of the protocol.
+        self.words.missed.load(Ordering::Relaxed)
+    }
+
+    /// After something was pushed on a queue of the group of `near`: wakes one worker, if nobody searches and somebody
+    /// sleeps.
     #[inline]
-    pub(crate) fn notify(&self, wake: impl FnOnce(usize)) {
+    pub(crate) fn notify(&self, near: usize, workers: &impl Workers) {
         // FENCE A of the README.
         fence(Ordering::SeqCst);
+        self.notify_without_fence(near, workers);
+    }
+
+    /// As [`notify`](Self::notify), when the push was a read-modify-write, and the last thing the caller did.
+    #[inline]
+    pub(crate) fn notify_after_exchange(&self, near: usize, workers: &impl Workers) {
+        // FENCE A of the README.
+        fence_after_exchange();
+        self.notify_without_fence(near, workers);
+    }
+
+    /// As [`notify`](Self::notify), after what a worker had in hand was put back where others see it: at worst somebody
+    /// sleeps through the one task that the worker is about to run.
+    #[inline]
+    pub(crate) fn notify_without_fence(&self, near: usize, workers: &impl Workers) {
         let counts = self.counts();
-        if parked(counts) != 0 && searching(counts) == 0 {
-            self.notify_slow(wake);
+        if parked(counts) != 0 && (searching(counts) == 0 || self.missed() & missed_bit(near) == 0) {
+            self.wake_or_miss(near, workers);
         }
     }
 
+    /// Behind a fence: wakes a sleeper, or leaves word for the last searcher to leave.
     #[cold]
-    fn notify_slow(&self, wake: impl FnOnce(usize)) {
+    fn wake_or_miss(&self, near: usize, workers: &impl Workers) {
         let mut counts = self.counts();
-        while parked(counts) != 0 && searching(counts) == 0 {
+        while parked(counts) != 0 {
+            if searching(counts) != 0 {
+                if !self.miss(missed_bit(near)) {
+                    return;
+                }
+                // FENCE D of the README.
+                fence(Ordering::SeqCst);
+                counts = self.counts();
+                continue;
+            }
             // The woken worker counts as searching from here on: a burst of pushes wakes one.
             // ORDERING: AcqRel; keeps the steps of one waker in order.
-            match self.counts.compare_exchange_weak(counts, counts + 1, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.words.counts.compare_exchange_weak(counts, counts + 1, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
-                    if let Some(worker) = self.unpark_any() {
-                        return wake(worker);
+                    if let Some(worker) = self.unpark_near(near, workers.beside()) {
+                        return workers.wake(worker);
                     }
                     // All sleepers left by themselves. Leave as a searcher leaves: look again.
-                    self.counts.fetch_sub(1, Ordering::AcqRel);
+                    self.words.counts.fetch_sub(1, Ordering::AcqRel);
                     fence(Ordering::SeqCst);
                     // By the bits: a count that a leaving sleeper has yet to take back would keep us here until it runs.
-                    if !self.any_bit() {
+                    if !self.parked.any() {
                         return;
                     }
                     counts = self.counts();
@@ -82,59 +143,53 @@ impl Idle {
         }
     }
 
+    /// Whether the caller is the one who set these bits.
+    fn miss(&self, bits: u64) -> bool {
+        // A look first: most pushes find the bit set, and write nothing.
+        // ORDERING: Relaxed; ordered by the fences of the protocol.
+        self.missed() & bits != bits && self.words.missed.fetch_or(bits, Ordering::Relaxed) & bits != bits
+    }
+
     /// After `tasks` tasks were pushed at once: wakes as many sleepers, or all there are.
-    pub(crate) fn notify_many(&self, tasks: usize, mut wake: impl FnMut(usize)) {
+    pub(crate) fn notify_many(&self, near: usize, tasks: usize, workers: &impl Workers) {
         // FENCE A of the README.
         fence(Ordering::SeqCst);
         let already = searching(self.counts()) as usize;
+        if parked(self.counts()) == 0 {
+            return;
+        }
+        let avoid = workers.beside();
         for _ in already..tasks {
+            self.words.counts.fetch_add(1, Ordering::AcqRel);
+            let Some(worker) = self.unpark_near(near, avoid) else {
+                self.words.counts.fetch_sub(1, Ordering::AcqRel);
+                return self.notify(near, workers);
+            };
+            workers.wake(worker);
             if parked(self.counts()) == 0 {
                 return;
             }
-            self.counts.fetch_add(1, Ordering::AcqRel);
-            match self.unpark_any() {
-                Some(worker) => wake(worker),
-                None => {
-                    self.counts.fetch_sub(1, Ordering::AcqRel);
-                    return self.notify(wake);
-                }
-            }
         }
-    }
-
-    fn any_bit(&self) -> bool {
-        // ORDERING: Relaxed; ordered by the fences of the protocol.
-        self.parked.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+        if already != 0 {
+            // Some are left to those who searched before.
+            self.notify(near, workers);
+        }
     }
 
     /// Takes one sleeper's bit. The caller has counted him as searching and must wake him.
-    fn unpark_any(&self) -> Option<usize> {
-        self.parked.iter().enumerate().find_map(|(index, word)| {
-            // ORDERING: Relaxed; a guess for the exchange.
-            let mut bits = word.load(Ordering::Relaxed);
-            while bits != 0 {
-                let bit = bits & bits.wrapping_neg();
-                if self.take_bit(word, bit) {
-                    return Some(index * WORD + bit.trailing_zeros() as usize);
-                }
-                bits = word.load(Ordering::Relaxed);
-            }
-            None
-        })
+    fn unpark_near(&self, near: usize, avoid: Option<usize>) -> Option<usize> {
+        let worker = self.parked.take_near(near, avoid)?;
+        self.words.counts.fetch_sub(PARKED, Ordering::AcqRel);
+        Some(worker)
     }
 
     /// Whether the caller, and nobody else, takes this sleeper out of the parked.
-    fn take_bit(&self, word: &AtomicU64, bit: u64) -> bool {
-        // ORDERING: AcqRel; one of waker and sleeper takes the bit.
-        let mine = word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
+    fn take(&self, worker: usize) -> bool {
+        let mine = self.parked.take(worker);
         if mine {
-            self.counts.fetch_sub(PARKED, Ordering::AcqRel);
+            self.words.counts.fetch_sub(PARKED, Ordering::AcqRel);
         }
         mine
-    }
-
-    fn word_and_bit(&self, worker: usize) -> (&AtomicU64, u64) {
-        (&self.parked[worker / WORD].0, 1 << (worker % WORD))
     }
 
     /// Counts the caller as searching, unless enough others do.
@@ -143,7 +198,7 @@ impl Idle {
         let mut counts = self.counts();
         while searching(counts) < self.limit {
             // ORDERING: AcqRel; keeps the steps of one worker in order.
-            match self.counts.compare_exchange_weak(counts, counts + 1, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.words.counts.compare_exchange_weak(counts, counts + 1, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => counts = now,
             }
@@ -151,46 +206,63 @@ impl Idle {
         false
     }
 
-    /// A searcher found work. The last one to leave looks for more, by `more`, and has another woken for it: while he
-    /// was counted, pushes woke nobody.
-    pub(crate) fn end_search(&self, more: impl FnOnce() -> bool, wake: impl FnOnce(usize)) {
-        let before = self.counts.fetch_sub(1, Ordering::AcqRel);
+    /// A searcher leaves: he found work, or his seat is wanted. The last one looks where pushes woke nobody because of
+    /// the searchers, and has another woken if something lies there.
+    pub(crate) fn end_search(&self, workers: &impl Workers) {
+        let before = self.words.counts.fetch_sub(1, Ordering::AcqRel);
         if searching(before) == 1 && parked(before) != 0 {
             // FENCE C of the README.
             fence(Ordering::SeqCst);
-            if more() {
-                self.notify_slow(wake);
+            if self.missed() != 0 {
+                self.look_for_missed(workers);
             }
+        }
+    }
+
+    #[cold]
+    fn look_for_missed(&self, workers: &impl Workers) {
+        // ORDERING: Relaxed; ordered by the fences of the protocol.
+        let mut bits = self.words.missed.swap(0, Ordering::Relaxed);
+        // FENCE E of the README.
+        fence(Ordering::SeqCst);
+        while bits != 0 {
+            let mut groups = (bits.trailing_zeros() as usize..self.groups).step_by(u64::BITS as usize);
+            if let Some(group) = groups.find(|&group| workers.has_work_in(group)) {
+                // There may be more than the one who is woken takes: whoever leaves last looks again.
+                self.miss(bits);
+                // FENCE D of the README.
+                fence(Ordering::SeqCst);
+                return self.wake_or_miss(group * GROUP, workers);
+            }
+            bits &= bits - 1;
         }
     }
 
     /// Announces the caller as parked, and no longer searching if he was; then says, by `work`, whether there is
     /// anything to do. True: sleep until woken. False: go on searching, counted as such.
     pub(crate) fn park(&self, worker: usize, was_searching: bool, work: impl FnOnce() -> bool) -> bool {
-        let (word, bit) = self.word_and_bit(worker);
-        // ORDERING: AcqRel; the bit is there before the count says so.
-        word.fetch_or(bit, Ordering::AcqRel);
-        self.counts.fetch_add(PARKED - u64::from(was_searching), Ordering::AcqRel);
+        // The count first, and last when a bit is taken: there are never more sleepers than it says.
+        self.words.counts.fetch_add(PARKED - u64::from(was_searching), Ordering::AcqRel);
+        self.parked.set(worker);
         // FENCE B of the README.
         fence(Ordering::SeqCst);
         if !work() {
             return true;
         }
         // A waker that was quicker has counted us as searching and left a token: sleep takes it at once.
-        if !self.take_bit(word, bit) {
+        if !self.take(worker) {
             return true;
         }
-        self.counts.fetch_add(1, Ordering::AcqRel);
+        self.words.counts.fetch_add(1, Ordering::AcqRel);
         false
     }
 
     /// Takes the bit of a sleeper that must leave; true when he is to be woken by the caller, counted as searching.
     pub(crate) fn unpark(&self, worker: usize) -> bool {
-        let (word, bit) = self.word_and_bit(worker);
-        self.counts.fetch_add(1, Ordering::AcqRel);
-        let mine = self.take_bit(word, bit);
+        self.words.counts.fetch_add(1, Ordering::AcqRel);
+        let mine = self.take(worker);
         if !mine {
-            self.counts.fetch_sub(1, Ordering::AcqRel);
+            self.words.counts.fetch_sub(1, Ordering::AcqRel);
         }
         mine
     }

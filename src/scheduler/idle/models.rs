@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Idle, parked, searching};
+use super::{GROUP, Idle, Workers, parked, searching};
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::model::{explore, thread};
@@ -34,20 +34,16 @@ impl Pool {
         })
     }
 
-    fn wake(&self, worker: usize) {
-        self.parkers[worker].wake();
-    }
-
     fn push(&self) {
         // ORDERING: Release, as a deque and an inbox publish.
         self.queued.fetch_add(1, Ordering::Release);
-        self.idle.notify(|worker| self.wake(worker));
+        self.idle.notify(0, self);
     }
 
     fn push_many(&self, items: usize) {
         // ORDERING: as above.
         self.queued.fetch_add(items, Ordering::Release);
-        self.idle.notify_many(items, |worker| self.wake(worker));
+        self.idle.notify_many(0, items, self);
     }
 
     fn has_work(&self) -> bool {
@@ -93,7 +89,7 @@ impl Pool {
     fn assert_at_rest(&self) {
         let counts = self.idle.counts();
         assert_eq!((searching(counts), parked(counts)), (0, 0));
-        assert!(!self.idle.any_bit());
+        assert!(!self.idle.parked.any());
     }
 
     /// A worker's search and sleep, with one look for forty.
@@ -102,7 +98,7 @@ impl Pool {
         while !self.ended() {
             if self.take() {
                 if searching {
-                    self.idle.end_search(|| self.has_work(), |worker| self.wake(worker));
+                    self.idle.end_search(self);
                 }
                 self.run();
                 searching = self.idle.start_search();
@@ -114,8 +110,20 @@ impl Pool {
             searching = true;
         }
         if searching {
-            self.idle.end_search(|| self.has_work(), |worker| self.wake(worker));
+            self.idle.end_search(self);
         }
+    }
+}
+
+impl Workers for Pool {
+    fn has_work_in(&self, _group: usize) -> bool {
+        self.has_work()
+    }
+    fn wake(&self, worker: usize) {
+        self.parkers[worker].wake();
+    }
+    fn beside(&self) -> Option<usize> {
+        None
     }
 }
 
@@ -174,39 +182,160 @@ fn loom_two_pushers_and_a_worker() {
     });
 }
 
+/// Notes who is woken; the second group has work when something was pushed there.
+struct Sleepers {
+    idle: Idle,
+    queued: AtomicUsize,
+    woken: std::sync::Mutex<Vec<usize>>,
+}
+
+impl Sleepers {
+    /// The first `searching` of the workers search, the others sleep.
+    fn new(workers: usize, searching: usize) -> Arc<Self> {
+        let sleepers = Self { idle: Idle::new(workers), queued: AtomicUsize::new(0), woken: Default::default() };
+        assert!((0..searching).all(|_| sleepers.idle.start_search()));
+        assert!((searching..workers).all(|worker| sleepers.idle.park(worker, false, || false)));
+        Arc::new(sleepers)
+    }
+
+    fn push(&self) {
+        // ORDERING: Release, as a deque and an inbox publish.
+        self.queued.fetch_add(1, Ordering::Release);
+        self.idle.notify(GROUP, self);
+    }
+
+    /// Those who were woken, in order; each is counted.
+    fn woken(&self, workers: u64, left: u64) -> Vec<usize> {
+        let mut woken = std::mem::take(&mut *self.woken.lock().unwrap());
+        woken.sort_unstable();
+        assert_eq!(searching(self.idle.counts()), woken.len() as u64);
+        assert_eq!(parked(self.idle.counts()), workers - left - woken.len() as u64);
+        woken
+    }
+}
+
+impl Workers for Sleepers {
+    fn has_work_in(&self, group: usize) -> bool {
+        // ORDERING: Relaxed, as the looks of the protocol are.
+        group == 1 && self.queued.load(Ordering::Relaxed) != 0
+    }
+    fn wake(&self, worker: usize) {
+        self.woken.lock().unwrap().push(worker);
+    }
+    fn beside(&self) -> Option<usize> {
+        None
+    }
+}
+
 /// A batch and a push wake nobody twice, and no fewer than the batch has tasks.
 #[test]
 fn loom_batch_wakes_many() {
     explore(10, || {
-        let idle = Arc::new(Idle::new(3));
-        assert!((0..3).all(|worker| idle.park(worker, false, || false)));
+        let sleepers = Sleepers::new(3, 0);
         let batch = {
-            let idle = idle.clone();
+            let sleepers = sleepers.clone();
+            thread::spawn(move || sleepers.idle.notify_many(0, 2, &*sleepers))
+        };
+        sleepers.idle.notify(0, &*sleepers);
+        batch.join().unwrap();
+        let woken = sleepers.woken(3, 0);
+        assert!(woken == [0, 1] || woken == [0, 1, 2], "{woken:?}");
+    });
+}
+
+/// All searchers leave with other work, while somebody pushes: when the push was silent, one of them wakes a sleeper.
+fn leave_beside_pushes(searchers: usize, pushers: usize, stale: bool) {
+    const WORKERS: usize = GROUP + 3;
+    let sleepers = Sleepers::new(WORKERS, searchers);
+    if stale {
+        // Remembered from a push whose task is taken already.
+        sleepers.idle.notify(GROUP, &*sleepers);
+    }
+    let threads: Vec<_> = (1..pushers + searchers)
+        .map(|thread| {
+            let sleepers = sleepers.clone();
+            thread::spawn(move || if thread < pushers { sleepers.push() } else { sleepers.idle.end_search(&*sleepers) })
+        })
+        .collect();
+    sleepers.push();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(!sleepers.woken(WORKERS as u64, searchers as u64).is_empty(), "slept through a push");
+}
+
+#[test]
+fn loom_silent_push_wakes_a_sleeper() {
+    explore(10, || leave_beside_pushes(1, 1, false));
+}
+
+#[test]
+fn loom_remembered_push_wakes_a_sleeper() {
+    explore(10, || leave_beside_pushes(1, 1, true));
+}
+
+#[test]
+fn loom_two_silent_pushes_wake_a_sleeper() {
+    explore(100, || leave_beside_pushes(1, 2, false));
+}
+
+#[test]
+fn loom_silent_push_beside_two_searchers() {
+    explore(100, || leave_beside_pushes(2, 1, true));
+}
+
+/// A push is silent because of one who begins to search while the last of those before clears what was remembered.
+#[test]
+fn loom_push_beside_one_who_looks_for_missed() {
+    explore(100, || {
+        let sleepers = Sleepers::new(GROUP + 2, 1);
+        sleepers.idle.notify(GROUP, &*sleepers);
+        let searcher = {
+            let sleepers = sleepers.clone();
             thread::spawn(move || {
-                let mut woken = Vec::new();
-                idle.notify_many(2, |worker| woken.push(worker));
-                woken
+                assert!(sleepers.idle.start_search());
+                sleepers.idle.end_search(&*sleepers);
             })
         };
-        let mut single = None;
-        idle.notify(|worker| single = Some(worker));
-        let mut woken = batch.join().unwrap();
-        woken.extend(single);
-        woken.sort_unstable();
-        assert!(woken == [0, 1] || woken == [0, 1, 2], "{woken:?}");
-        assert_eq!(searching(idle.counts()), woken.len() as u64);
-        assert_eq!(parked(idle.counts()), 3 - woken.len() as u64);
+        let pusher = {
+            let sleepers = sleepers.clone();
+            thread::spawn(move || sleepers.push())
+        };
+        sleepers.idle.end_search(&*sleepers);
+        searcher.join().unwrap();
+        pusher.join().unwrap();
+        assert!(!sleepers.woken(GROUP as u64 + 2, 1).is_empty(), "slept through a push");
+    });
+}
+
+/// A push is silent because of a waker, who finds nobody: the only sleeper is about to set its bit.
+#[test]
+fn loom_push_beside_a_waker_who_finds_nobody() {
+    explore(100, || {
+        let sleepers = Sleepers::new(1, 1);
+        sleepers.idle.end_search(&*sleepers);
+        let sleeper = {
+            let sleepers = sleepers.clone();
+            thread::spawn(move || sleepers.idle.park(0, false, || sleepers.has_work_in(1)))
+        };
+        let pusher = {
+            let sleepers = sleepers.clone();
+            thread::spawn(move || sleepers.push())
+        };
+        // For a task that is taken already.
+        sleepers.idle.notify(GROUP, &*sleepers);
+        pusher.join().unwrap();
+        let slept = sleeper.join().unwrap();
+        assert!(!slept || *sleepers.woken.lock().unwrap() == [0], "slept through a push");
     });
 }
 
 #[test]
 fn loom_no_more_search_than_may() {
     explore(500, || {
-        let idle = Arc::new(Idle::new(3));
+        let sleepers = Sleepers::new(3, 0);
         let search = move || {
-            if idle.start_search() {
-                assert!(searching(idle.counts()) <= idle.limit);
-                idle.end_search(|| false, |_| ());
+            if sleepers.idle.start_search() {
+                assert!(searching(sleepers.idle.counts()) <= sleepers.idle.limit);
+                sleepers.idle.end_search(&*sleepers);
             }
         };
         let threads = [(); 2].map(|()| thread::spawn(search.clone()));

@@ -114,7 +114,7 @@ fn loom_value_is_moved_out_beside_a_reader_and_the_queue_entry() {
         let world = World::new();
         let (task, entry) = world.task(1);
         let crate::task::Help::Run(started) = crate::task::help(task.handle()) else { panic!("not to be claimed") };
-        started.run(|_| ());
+        world.finish(started);
         let second = task.clone();
         let reader = thread::spawn(move || assert_eq!(number(&second), Some(1)));
         let queue = {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use super::header::Header;
 use super::{
-    Birth, Home, Input, Ready, Schedule, Typed, Unkept, Work, after, cancel, fail, fire, ready, schedule, start, unkept,
+    Birth, Finisher, Home, Input, Number, Ready, Schedule, Started, Typed, Unkept, Work, after, cancel, fail, fire,
+    ready, schedule, start, unkept,
 };
 use crate::error::{TaskError, TaskErrorKind, TaskId};
 use crate::primitive::cell::Cell;
@@ -79,7 +80,8 @@ pub(crate) struct Value {
 /// Tasks are born here, and what is ready is kept here.
 pub(crate) struct World {
     desk: Arc<Desk>,
-    home: Box<Home>,
+    number: Number,
+    _home: Box<Home>,
 }
 
 struct Desk {
@@ -122,6 +124,18 @@ impl Schedule for Desk {
     }
 }
 
+impl Finisher for &Desk {
+    fn ready(&mut self, task: Ready) {
+        Schedule::ready(*self, task);
+    }
+    fn finished(&mut self) {
+        Schedule::finished(*self);
+    }
+    fn discarded(&mut self) {
+        Schedule::discarded(*self);
+    }
+}
+
 type Outcome = Result<Value, TaskErrorKind>;
 
 impl World {
@@ -141,12 +155,16 @@ impl World {
             errors_dropped: Arc::default(),
         });
         let home: *const Desk = Arc::as_ptr(&desk);
-        Arc::new(Self { desk, home: Box::new(Home(home)) })
+        let home = Box::new(Home(home));
+        let number = Number::reserve().unwrap_or_else(|| unreachable!("models are few"));
+        let scheduler: std::sync::Weak<Desk> = Arc::downgrade(&desk);
+        number.announce(&home, scheduler);
+        Arc::new(Self { desk, number, _home: home })
     }
 
     fn birth(&self) -> Birth {
         self.desk.born.add();
-        Birth { home: &raw const *self.home, executor: 1, generation: 0, id: TaskId(1), location: Location::caller() }
+        Birth { executor: self.number.get(), id: TaskId(1), location: Location::caller() }
     }
 
     /// A closure that counts, and gives `number` of what it is called with, or fails when that gives none.
@@ -227,8 +245,13 @@ impl World {
     /// Runs the task of a queue entry; what gets ready is kept.
     pub(crate) fn run(&self, entry: Ready) {
         if let Some(started) = start(entry) {
-            started.run(|task| self.queue(task));
+            self.finish(started);
         }
+    }
+
+    /// Runs a claimed task.
+    pub(crate) fn finish(&self, started: Started) {
+        started.run().end(&mut &*self.desk);
     }
 
     pub(crate) fn queue(&self, task: Ready) {

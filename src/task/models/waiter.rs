@@ -8,7 +8,7 @@ use crate::task::{Help, Phase, Typed, help};
 fn look(world: &World, task: &Typed<Value>) -> bool {
     match help(task.handle()) {
         Help::Run(started) => {
-            started.run(|ready| world.queue(ready));
+            world.finish(started);
             true
         }
         Help::Input(_) | Help::Wait | Help::Again => false,
@@ -154,7 +154,7 @@ fn loom_waiter_runs_the_input() {
         if let Help::Input(missing) = help(task.handle())
             && let Help::Run(started) = help(&missing)
         {
-            started.run(|ready| world.queue(ready));
+            world.finish(started);
         }
         look(&world, &task);
         runner.join().unwrap();
