@@ -14,15 +14,16 @@ static spawn::Run inside(int workers, std::uint64_t tasks) {
 #pragma omp task firstprivate(i)
             values[i] = task(i);
         }
-        run.submitted = spawn::Clock::now();
+        run.part = spawn::Clock::now();
 #pragma omp taskwait
-        for (const auto value : slots) run.sum += value;
+        for (const auto value : slots) run.value += value;
+        run.end = spawn::Clock::now();
     }
     return run;
 }
 
 int main(int argc, char** argv) {
-    const auto args = spawn::parse(argc, argv);
-    if (!args.inside) spawn::fail("OpenMP has tasks inside a parallel region only");
+    const auto args = peer::parse(argc, argv);
+    if (args.workload != "inside") peer::fail("OpenMP has tasks inside a parallel region only");
     return spawn::measure(args, [&] { return inside(args.workers, args.tasks); });
 }

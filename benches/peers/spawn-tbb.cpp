@@ -21,7 +21,7 @@ static spawn::Run inside(tbb::task_arena& arena, std::uint64_t tasks) {
         group.wait();
         std::uint64_t sum = 0;
         for (const auto value : slots) sum += value;
-        return spawn::Run{submitted, sum};
+        return spawn::Run{submitted, spawn::Clock::now(), sum};
     });
 }
 
@@ -39,16 +39,17 @@ static spawn::Run outside(tbb::task_arena& arena, std::uint64_t tasks) {
         while ((value = slot.load(std::memory_order_acquire)) == empty) std::this_thread::yield();
         sum += value;
     }
-    return spawn::Run{submitted, sum};
+    return spawn::Run{submitted, spawn::Clock::now(), sum};
 }
 
 int main(int argc, char** argv) {
-    const auto args = spawn::parse(argc, argv);
+    const auto args = peer::parse(argc, argv);
+    const bool within = args.workload == "inside";
     // One thread more than workers, since TBB counts the caller, which is no worker of the outside arena.
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
-                                    std::size_t(args.workers) + (args.inside ? 0 : 1));
-    tbb::task_arena arena(args.workers, args.inside ? 1 : 0);
+                                    std::size_t(args.workers) + (within ? 0 : 1));
+    tbb::task_arena arena(args.workers, within ? 1 : 0);
     return spawn::measure(args, [&] {
-        return args.inside ? inside(arena, args.tasks) : outside(arena, args.tasks);
+        return within ? inside(arena, args.tasks) : outside(arena, args.tasks);
     });
 }

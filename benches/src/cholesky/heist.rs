@@ -1,15 +1,16 @@
 //! The factorisation as the graph of futures that the `heist` program submits.
 
-use ::heist::{Executor, TaskFuture};
+use ::heist::TaskFuture;
 
 use super::Job;
 use super::graph;
 use super::run::Step;
 use super::tiles::place;
 use crate::report::timed;
+use crate::start::heist;
 
 pub(super) fn start(workers: usize) -> Job {
-    let executor = Executor::builder().workers(workers).build().expect("heist starts its workers");
+    let executor = heist(workers);
     Box::new(move |run| {
         let mut states: Vec<TaskFuture<Step>> =
             (0..place(run.tiles.count(), 0)).map(|_| executor.scatter(Step::default())).collect();

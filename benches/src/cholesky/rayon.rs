@@ -4,11 +4,11 @@ use ::rayon::prelude::*;
 
 use super::tiles::Tiles;
 use super::{Job, bad_pivot, kernels};
-use crate::rayon_pool;
 use crate::report::timed;
+use crate::start::rayon;
 
 pub(super) fn start(workers: usize) -> Job {
-    let pool = rayon_pool(workers);
+    let pool = rayon(workers);
     Box::new(move |run| {
         let (factored, wall, cpu) = timed(|| pool.install(|| factor(&run.tiles)));
         factored.map(|()| (wall, cpu)).map_err(bad_pivot)

@@ -13,50 +13,45 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
+use crate::groups::{GROUPS, Group};
 use crate::report::Report;
-use plan::{Allocator, Measurement};
+use plan::Measurement;
 use quiet::Gauge;
 use rows::{Measured, Row};
 
-/// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Group {
-    /// Tiny tasks with handles, submitted from inside and from outside the pool.
-    Spawn,
-    /// A dense factorisation by tiles: a graph of futures, bulk-synchronous rayon and plain loops.
-    Cholesky,
-}
-
-impl Group {
-    /// Where the rows go, beside the driver.
-    fn file(self) -> &'static str {
-        match self {
-            Group::Spawn => "spawn.json",
-            Group::Cholesky => "cholesky.json",
-        }
-    }
-}
+/// The group that is a program of its own.
+const CHOLESKY: &str = "cholesky";
 
 /// Measures heist and its peers in one run: A-B-B-A, each measurement a process of its own.
 #[derive(Debug, Parser)]
 #[command(name = "bench-compare")]
 struct Args {
     /// The group to run.
-    group: Group,
+    #[arg(value_parser = groups())]
+    group: String,
     /// Rounds; two of them are one A-B-B-A, and every pair starts elsewhere in the list.
     #[arg(long, default_value_t = 4, value_parser = positive)]
     rounds: usize,
-    /// Timed repeats in each process, after one that is not timed.
-    #[arg(long, default_value_t = 3, value_parser = positive)]
-    repeats: usize,
-    /// Numbers of workers [default: the cores this process may use; for cholesky also one]
+    /// Timed repeats in each process, after one that is not timed [default: 3; for idle 1]
+    #[arg(long, value_parser = positive)]
+    repeats: Option<usize>,
+    /// Numbers of workers [default: the cores this process may use; for chain, fairness and cholesky also one; for idle
+    /// 2, 16 and 64]
     #[arg(long, value_delimiter = ',', value_parser = positive)]
     workers: Vec<usize>,
-    /// Tasks a run of spawn.
-    #[arg(long, default_value_t = 1_000_000, value_parser = positive)]
-    tasks: usize,
+    /// Tasks a run; wake-ups of wake, probes of fairness [default: 1000000; for chain and alloc 100000, for wake 3000,
+    /// for fairness and idle 1000]
+    #[arg(long, value_parser = positive)]
+    tasks: Option<usize>,
+    /// How long a pool of idle is left alone, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    seconds: usize,
+    /// How long the submitter of wake pauses, in microseconds.
+    #[arg(long, default_value_t = 100, value_parser = positive)]
+    pause: usize,
     /// Rows of the matrix of cholesky.
     #[arg(long, default_value_t = 4096, value_parser = positive)]
     size: usize,
@@ -72,21 +67,25 @@ struct Args {
 }
 
 impl Args {
+    /// The numbers of workers that were asked for, else the group's.
+    fn workers(&self, usual: Vec<usize>) -> Vec<usize> {
+        if self.workers.is_empty() { usual } else { self.workers.clone() }
+    }
+
     fn wants(&self, runtime: &str) -> bool {
         self.runtime.is_empty() || self.runtime.iter().any(|r| r == runtime)
     }
 }
 
+fn groups() -> PossibleValuesParser {
+    let micro = GROUPS.iter().map(|group| PossibleValue::new(group.name).help(group.about));
+    let cholesky = "A dense factorisation by tiles: a graph of futures, bulk-synchronous rayon and plain loops";
+    micro.chain([PossibleValue::new(CHOLESKY).help(cholesky)]).into()
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     let number: NonZeroUsize = text.parse().map_err(|e| format!("{e}"))?;
     Ok(number.get())
-}
-
-/// What every total of a group is divided by.
-#[derive(Debug, Clone, Copy)]
-struct Reference {
-    runtime: &'static str,
-    allocator: Allocator,
 }
 
 /// The whole program.
@@ -95,21 +94,14 @@ struct Reference {
 ///
 /// When a measurement fails, most of all because a result was wrong, and when the rows cannot be written.
 pub fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = Args::parse();
-    if args.workers.is_empty() {
-        let all = available_parallelism()?.get();
-        args.workers = match args.group {
-            Group::Cholesky if all > 1 => vec![1, all],
-            _ => vec![all],
-        };
-    }
+    let args = Args::parse();
+    let all = available_parallelism()?.get();
     let exe = env::current_exe()?;
     let programs = exe.parent().ok_or("the driver lies in no folder")?;
-    let (plan, reference) = match args.group {
-        Group::Spawn => (plan::spawn(&args, programs), "tokio"),
-        Group::Cholesky => (plan::cholesky(&args, programs)?, "rayon"),
+    let (plan, reference) = match Group::find(&args.group) {
+        Some(group) => (plan::group(group, &args, all, programs), group.reference),
+        None => (plan::cholesky(&args, all, programs)?, Some("rayon")),
     };
-    let reference = Reference { runtime: reference, allocator: Allocator::System };
     for name in &args.runtime {
         if !plan.iter().any(|p| &p.runtime == name) {
             return Err(format!("{name} is no runtime of this group, or is not built").into());
@@ -127,7 +119,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     }
     table::print(&measured, reference)?;
     let rows: Vec<Row> = measured.iter().flat_map(Measured::rows).collect();
-    let file = programs.join(args.group.file());
+    let file = programs.join(format!("{}.json", args.group));
     fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")?;
     Ok(())
 }

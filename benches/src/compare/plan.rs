@@ -7,27 +7,12 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
-use super::rows::total;
+use super::rows::leading;
 use super::{Args, note, undisturbed};
+use crate::cholesky;
+use crate::groups::{Allocator, Group, one_and_all};
 use crate::report::Report;
-use crate::spawn::{RUNTIMES, SMOL_THREADS, Workload};
-use crate::{cholesky, spawn};
-
-/// The allocator a process runs with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Allocator {
-    System,
-    Mimalloc,
-}
-
-impl fmt::Display for Allocator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Allocator::System => "system",
-            Allocator::Mimalloc => "mimalloc",
-        })
-    }
-}
+use crate::spawn::SMOL_THREADS;
 
 /// One process to start, again and again.
 #[derive(Debug, Clone)]
@@ -43,7 +28,7 @@ pub(super) struct Measurement {
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Measurement { workload, runtime, workers, allocator, .. } = self;
-        write!(f, "{workload} {runtime} workers={workers} {allocator}")
+        write!(f, "{workload} {runtime} workers={workers} {}", allocator.name())
     }
 }
 
@@ -60,30 +45,50 @@ impl Measurement {
     }
 }
 
-/// The peers in C++ that may lie in `peers/` beside the driver, and whether they can submit from outside.
-const CPP: &[(&str, &str, bool)] =
-    &[("tbb", "spawn-tbb", true), ("openmp", "spawn-openmp", false), ("openmp:gcc", "spawn-openmp-gcc", false)];
+/// A peer in C++ that may lie in `peers/` beside the driver.
+struct Cpp {
+    group: &'static str,
+    runtime: &'static str,
+    program: &'static str,
+    workloads: &'static [&'static str],
+}
 
-/// The group `spawn`: every runtime, workload and allocator that goes together.
-pub(super) fn spawn(args: &Args, programs: &Path) -> Vec<Measurement> {
+const CPP: &[Cpp] = &[
+    Cpp { group: "spawn", runtime: "tbb", program: "spawn-tbb", workloads: &["inside", "outside"] },
+    Cpp { group: "spawn", runtime: "openmp", program: "spawn-openmp", workloads: &["inside"] },
+    Cpp { group: "spawn", runtime: "openmp:gcc", program: "spawn-openmp-gcc", workloads: &["inside"] },
+    Cpp { group: "chain", runtime: "tbb", program: "chain-tbb", workloads: &["outside"] },
+    Cpp { group: "wake", runtime: "tbb", program: "wake-tbb", workloads: &["spin", "sleep"] },
+];
+
+/// Every runtime, workload, number of workers and allocator of a group that go together.
+pub(super) fn group(group: &Group, args: &Args, cores: usize, programs: &Path) -> Vec<Measurement> {
     let mut all = Vec::new();
-    for &workload in Workload::value_variants() {
-        for &workers in &args.workers {
-            let mut add = |runtime: &str, allocator, program: PathBuf| {
+    for workload in group.workloads {
+        for workers in args.workers((group.workers)(cores)) {
+            let mut add = |runtime: &str, allocator, program: PathBuf, more: Vec<String>| {
                 if args.wants(runtime) {
-                    all.push(spawn_with(args, workload, workers, runtime, allocator, program));
+                    all.push(Measurement {
+                        workload: String::from(*workload),
+                        runtime: runtime.into(),
+                        workers,
+                        allocator,
+                        program,
+                        args: [more, common(group, args, workload, workers)].concat(),
+                    });
                 }
             };
-            for runtime in RUNTIMES {
-                if runtime.start(workload, workers).is_some() {
-                    add(runtime.name, Allocator::System, programs.join("bench-spawn"));
-                    add(runtime.name, Allocator::Mimalloc, programs.join("bench-spawn-mimalloc"));
+            for runtime in (group.runtimes)(workload, workers) {
+                for &allocator in group.allocators {
+                    let mut more = vec![group.name.to_owned()];
+                    more.extend(options(&[("--runtime", &runtime), ("--seconds", &args.seconds)]));
+                    add(runtime, allocator, programs.join(allocator.program()), more);
                 }
             }
-            for &(runtime, file, outside) in CPP {
-                let program = programs.join("peers").join(file);
-                if program.exists() && (workload == Workload::Inside || outside) {
-                    add(runtime, Allocator::System, program);
+            for cpp in CPP.iter().filter(|cpp| cpp.group == group.name && cpp.workloads.contains(workload)) {
+                let program = programs.join("peers").join(cpp.program);
+                if program.exists() {
+                    add(cpp.runtime, Allocator::System, program, vec![]);
                 }
             }
         }
@@ -91,43 +96,27 @@ pub(super) fn spawn(args: &Args, programs: &Path) -> Vec<Measurement> {
     all
 }
 
-fn spawn_with(
-    args: &Args,
-    workload: Workload,
-    workers: usize,
-    runtime: &str,
-    allocator: Allocator,
-    program: PathBuf,
-) -> Measurement {
-    let workload = name(workload);
-    let mut measurement = Measurement {
-        args: options(&[
-            ("--workload", &workload),
-            ("--workers", &workers),
-            ("--tasks", &args.tasks),
-            ("--repeats", &args.repeats),
-        ]),
-        workload,
-        runtime: runtime.into(),
-        workers,
-        allocator,
-        program,
-    };
-    if spawn::Runtime::find(runtime).is_some() {
-        measurement.args.extend(options(&[("--runtime", &runtime)]));
-    }
-    measurement
+/// The options of every program of a group, be it in Rust or in C++.
+fn common(group: &Group, args: &Args, workload: &str, workers: usize) -> Vec<String> {
+    options(&[
+        ("--workload", &workload),
+        ("--workers", &workers),
+        ("--tasks", &args.tasks.unwrap_or(group.tasks)),
+        ("--repeats", &args.repeats.unwrap_or(group.repeats)),
+        ("--pause", &args.pause),
+    ])
 }
 
 /// The group `cholesky`: every runtime at the tile that suits it best with so many workers.
-pub(super) fn cholesky(args: &Args, programs: &Path) -> Result<Vec<Measurement>, Box<dyn Error>> {
+pub(super) fn cholesky(args: &Args, cores: usize, programs: &Path) -> Result<Vec<Measurement>, Box<dyn Error>> {
     const TILES: [usize; 5] = [64, 96, 128, 192, 256];
+    let several = args.workers(one_and_all(cores));
     let mut all = Vec::new();
     for &runtime in cholesky::Runtime::value_variants() {
         let runtime_name = name(runtime);
         let workers: &[usize] = match runtime {
             cholesky::Runtime::Sequential => &[1],
-            _ => &args.workers,
+            _ => &several,
         };
         for &workers in workers {
             let with_tile = |tile: usize| Measurement {
@@ -141,7 +130,7 @@ pub(super) fn cholesky(args: &Args, programs: &Path) -> Result<Vec<Measurement>,
                     ("--workers", &workers),
                     ("--size", &args.size),
                     ("--tile", &tile),
-                    ("--repeats", &args.repeats),
+                    ("--repeats", &args.repeats.unwrap_or(3)),
                 ]),
             };
             if args.wants(&runtime_name) {
@@ -157,7 +146,7 @@ fn best<const N: usize>(choices: [Measurement; N], args: &Args) -> Result<Measur
     let mut best: Option<(f64, Measurement)> = None;
     for choice in choices {
         let (_, report) = undisturbed(&choice, args)?;
-        let total = total(&report);
+        let total = leading(&report);
         note(&format!("choosing: {} {total:.1}", choice.args.join(" ")))?;
         if best.as_ref().is_none_or(|(least, _)| total < *least) {
             best = Some((total, choice));

@@ -1,7 +1,5 @@
 //! From samples to rows: medians, spread and ratios.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::plan::Measurement;
@@ -36,40 +34,44 @@ impl Measured {
         Measured { plan, rounds: Vec::new(), disturbed: 0 }
     }
 
-    /// A row a metric, `total` first.
+    /// A row a metric, in the order of the reports.
     pub(super) fn rows(&self) -> Vec<Row> {
-        let mut samples: BTreeMap<(bool, &str, &str), Vec<f64>> = BTreeMap::new();
-        for series in self.rounds.iter().flat_map(|round| &round.series) {
-            let key = (series.metric != "total", &*series.metric, &*series.unit);
-            samples.entry(key).or_default().extend(&series.samples);
-        }
-        let row = |((_, metric, unit), mut samples): (_, Vec<f64>)| Row {
+        let series = self.rounds.first().map_or(&[][..], |round| &round.series);
+        series.iter().map(|series| self.row(&series.metric, &series.unit)).collect()
+    }
+
+    fn row(&self, metric: &str, unit: &str) -> Row {
+        let mut samples: Vec<f64> = self.rounds.iter().flat_map(|round| samples(round, metric)).collect();
+        Row {
             workload: self.plan.workload.clone(),
             runtime: self.plan.runtime.clone(),
             workers: self.plan.workers,
-            metric: String::from(metric),
-            unit: String::from(unit),
+            metric: metric.into(),
+            unit: unit.into(),
             median: median(&mut samples),
             min: samples.iter().copied().fold(f64::INFINITY, f64::min),
             max: samples.iter().copied().fold(0.0, f64::max),
             runs: samples.len(),
-            allocator: self.plan.allocator.to_string(),
-        };
-        samples.into_iter().map(row).collect()
+            allocator: self.plan.allocator.name().into(),
+        }
     }
 
-    /// The median over the rounds of this one's total by the other's.
-    pub(super) fn ratio(&self, reference: &Measured) -> f64 {
+    /// The median over the rounds of this one's metric by the other's.
+    pub(super) fn ratio(&self, reference: &Measured, metric: &str) -> f64 {
+        let median = |round| median(&mut samples(round, metric).collect::<Vec<_>>());
         let mut ratios: Vec<f64> =
-            self.rounds.iter().zip(&reference.rounds).map(|(a, b)| total(a) / total(b)).collect();
-        median(&mut ratios)
+            self.rounds.iter().zip(&reference.rounds).map(|(a, b)| median(a) / median(b)).collect();
+        self::median(&mut ratios)
     }
 }
 
-/// The median total of one process.
-pub(super) fn total(report: &Report) -> f64 {
-    let totals = report.series.iter().filter(|s| s.metric == "total");
-    median(&mut totals.flat_map(|s| &s.samples).copied().collect::<Vec<_>>())
+/// The median of the first metric of one process.
+pub(super) fn leading(report: &Report) -> f64 {
+    median(&mut report.series.first().map_or(vec![], |series| series.samples.clone()))
+}
+
+fn samples<'a>(report: &'a Report, metric: &'a str) -> impl Iterator<Item = f64> + 'a {
+    report.series.iter().filter(move |series| series.metric == metric).flat_map(|series| series.samples.iter().copied())
 }
 
 fn median(samples: &mut [f64]) -> f64 {

@@ -2,21 +2,21 @@
 
 use std::io::{self, Write};
 
-use super::Reference;
 use super::rows::{Measured, Row};
+use crate::groups::Allocator;
 
-/// Prints a table a workload, the fastest first.
-pub(super) fn print(measured: &[Measured], reference: Reference) -> io::Result<()> {
+/// Prints a table a workload, the fewest workers and the fastest first. `reference` is the runtime that the others are divided by.
+pub(super) fn print(measured: &[Measured], reference: Option<&str>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut workloads: Vec<&str> = measured.iter().map(|m| &*m.plan.workload).collect();
     workloads.dedup();
     for workload in workloads {
         let mut entries: Vec<(&Measured, Vec<Row>)> =
             measured.iter().filter(|m| m.plan.workload == workload).map(|m| (m, m.rows())).collect();
-        entries.sort_by(|(_, a), (_, b)| a[0].median.total_cmp(&b[0].median));
+        entries.sort_by(|(_, a), (_, b)| (a[0].workers.cmp(&b[0].workers)).then(a[0].median.total_cmp(&b[0].median)));
         head(&mut out, workload, &entries[0].1, reference)?;
         for (entry, rows) in &entries {
-            line(&mut out, entry, rows, reference_of(entry, measured, reference))?;
+            line(&mut out, entry, rows, reference, measured)?;
         }
         writeln!(out)?;
     }
@@ -26,51 +26,49 @@ pub(super) fn print(measured: &[Measured], reference: Reference) -> io::Result<(
     Ok(())
 }
 
-fn head(out: &mut impl Write, workload: &str, rows: &[Row], reference: Reference) -> io::Result<()> {
-    let total = &rows[0];
-    write!(
-        out,
-        "**{workload}**\n\n| runtime | workers | allocator | total, {} | ×{} |",
-        total.unit, reference.runtime
-    )?;
-    for row in &rows[1..] {
+fn head(out: &mut impl Write, workload: &str, rows: &[Row], reference: Option<&str>) -> io::Result<()> {
+    write!(out, "**{workload}**\n\n| runtime | workers | allocator |")?;
+    for row in rows {
         write!(out, " {}, {} |", row.metric, row.unit)?;
+        if let Some(reference) = reference {
+            write!(out, " ×{reference} |")?;
+        }
     }
-    writeln!(out, "\n|{}", "---|".repeat(4 + rows.len()))
+    let columns = 3 + rows.len() * if reference.is_some() { 2 } else { 1 };
+    writeln!(out, "\n|{}", "---|".repeat(columns))
 }
 
-fn line(out: &mut impl Write, entry: &Measured, rows: &[Row], reference: Option<&Measured>) -> io::Result<()> {
+fn line(
+    out: &mut impl Write,
+    entry: &Measured,
+    rows: &[Row],
+    reference: Option<&str>,
+    all: &[Measured],
+) -> io::Result<()> {
     let plan = &entry.plan;
-    let total = &rows[0];
-    write!(
-        out,
-        "| {} | {} | {} | {} ({}–{}, n={}{}) |",
-        plan.runtime,
-        plan.workers,
-        plan.allocator,
-        short(total.median),
-        short(total.min),
-        short(total.max),
-        total.runs,
-        if entry.disturbed > 0 { format!(", {}†", entry.disturbed) } else { String::new() },
-    )?;
-    match reference {
-        Some(reference) => write!(out, " {:.2} |", entry.ratio(reference))?,
-        None => write!(out, " – |")?,
-    }
-    for row in &rows[1..] {
-        write!(out, " {} |", short(row.median))?;
+    write!(out, "| {} | {} | {} |", plan.runtime, plan.workers, plan.allocator.name())?;
+    for (index, row) in rows.iter().enumerate() {
+        let runs = match (index, entry.disturbed) {
+            (0, 0) => format!(", n={}", row.runs),
+            (0, disturbed) => format!(", n={}, {disturbed}†", row.runs),
+            _ => String::new(),
+        };
+        write!(out, " {} ({}–{}{runs}) |", short(row.median), short(row.min), short(row.max))?;
+        if let Some(reference) = reference {
+            let ratio = reference_of(entry, all, reference).map(|by| entry.ratio(by, &row.metric));
+            write!(out, " {} |", ratio.map_or("–".into(), |ratio| format!("{ratio:.2}")))?;
+        }
     }
     writeln!(out)
 }
 
-/// What `entry` is divided by: the reference on the same workload with as many workers, else with the fewest.
-fn reference_of<'a>(entry: &Measured, all: &'a [Measured], reference: Reference) -> Option<&'a Measured> {
+/// What `entry` is divided by: the reference on the same workload with as many workers, under the system's allocator.
+fn reference_of<'a>(entry: &Measured, all: &'a [Measured], reference: &str) -> Option<&'a Measured> {
     all.iter().find(|m| {
         m.plan.workload == entry.plan.workload
             && m.plan.workers == entry.plan.workers
-            && m.plan.runtime == reference.runtime
-            && m.plan.allocator == reference.allocator
+            && m.plan.runtime == reference
+            && m.plan.allocator == Allocator::System
     })
 }
 

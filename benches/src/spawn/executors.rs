@@ -1,61 +1,18 @@
 //! `async-executor`: its `StaticExecutor`; `async-executor:dynamic`: its `Executor`; `smol`: the global executor.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
-use async_executor::{Executor, StaticExecutor, Task};
+use async_executor::{Executor, Task};
 use futures_lite::future::block_on;
-use smol::channel::{Receiver, Sender, bounded};
 
-use super::{Job, Run, awaiting, task};
+use crate::start::{FIXED, Threads, fixed};
+use crate::tasks::{Job, Run, awaiting, task};
 
 /// Where smol reads how many workers to start, at its first task.
 pub const SMOL_THREADS: &str = "SMOL_THREADS";
 
-static FIXED: StaticExecutor = StaticExecutor::new();
-
-/// Threads that serve an executor until this is dropped.
-struct Workers {
-    stop: Sender<()>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Workers {
-    /// `serve` runs the executor until its argument is closed.
-    fn start(count: usize, serve: impl Fn(Receiver<()>) + Clone + Send + 'static) -> Workers {
-        let (stop, stopped) = bounded(1);
-        let threads = (0..count)
-            .map(|_| {
-                let (serve, stopped) = (serve.clone(), stopped.clone());
-                thread::spawn(move || serve(stopped))
-            })
-            .collect();
-        Workers { stop, threads }
-    }
-
-    /// Waits for `future` on the calling thread, which does not serve the executor.
-    fn wait(&self, future: impl Future<Output = Run>) -> Run {
-        block_on(future)
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.stop.close();
-        for thread in self.threads.drain(..) {
-            thread.join().expect("a worker does not panic");
-        }
-    }
-}
-
 async fn all(tasks: u64, spawn: impl FnMut(u64) -> Task<u64>) -> Run {
     awaiting(tasks, spawn, |value| value).await
-}
-
-fn fixed(workers: usize) -> Workers {
-    Workers::start(workers, |stopped| {
-        let _closed = block_on(FIXED.run(stopped.recv()));
-    })
 }
 
 fn fixed_spawn(i: u64) -> Task<u64> {
@@ -72,10 +29,10 @@ pub(super) fn fixed_inside(workers: usize) -> Job {
     Box::new(move |tasks| workers.wait(FIXED.spawn(all(tasks, fixed_spawn))))
 }
 
-fn dynamic(workers: usize) -> (Arc<Executor<'static>>, Workers) {
+fn dynamic(workers: usize) -> (Arc<Executor<'static>>, Threads) {
     let executor = Arc::new(Executor::new());
     let served = executor.clone();
-    let workers = Workers::start(workers, move |stopped| {
+    let workers = Threads::start(workers, move |stopped| {
         let _closed = block_on(served.run(stopped.recv()));
     });
     (executor, workers)

@@ -6,11 +6,11 @@ use std::time::Instant;
 use ::oneshot::{Receiver, TryRecvError};
 use ::rayon::{Scope, Yield};
 
-use super::{Job, Run, blocking, task};
-use crate::rayon_pool;
+use crate::start::rayon;
+use crate::tasks::{Job, Run, blocking, task};
 
 pub(super) fn outside(workers: usize) -> Job {
-    let pool = rayon_pool(workers);
+    let pool = rayon(workers);
     Box::new(move |tasks| {
         let spawn = |i| {
             let (sender, receiver) = oneshot::channel();
@@ -22,7 +22,7 @@ pub(super) fn outside(workers: usize) -> Job {
 }
 
 pub(super) fn inside(workers: usize) -> Job {
-    let pool = rayon_pool(workers);
+    let pool = rayon(workers);
     Box::new(move |tasks| {
         let spawn = |i| {
             let (sender, receiver) = oneshot::channel();
@@ -49,12 +49,12 @@ fn recv_helping(receiver: Receiver<u64>) -> u64 {
 }
 
 pub(super) fn scope_outside(workers: usize) -> Job {
-    let pool = rayon_pool(workers);
+    let pool = rayon(workers);
     Box::new(move |tasks| slots(tasks, |slots| pool.in_place_scope(|scope| fill(scope, slots))))
 }
 
 pub(super) fn scope_inside(workers: usize) -> Job {
-    let pool = rayon_pool(workers);
+    let pool = rayon(workers);
     Box::new(move |tasks| pool.install(|| slots(tasks, |slots| ::rayon::scope(|scope| fill(scope, slots)))))
 }
 
@@ -70,6 +70,6 @@ fn slots(tasks: u64, fill: impl FnOnce(&mut [u64]) -> Instant) -> Run {
     let start = Instant::now();
     let mut slots: Vec<u64> = (0..tasks).map(|_| 0).collect();
     let submitted = fill(&mut slots);
-    let sum = slots.into_iter().fold(0, u64::wrapping_add);
-    Run { submit: submitted - start, total: start.elapsed(), sum }
+    let value = slots.into_iter().fold(0, u64::wrapping_add);
+    Run { part: submitted - start, total: start.elapsed(), value }
 }

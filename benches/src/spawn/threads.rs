@@ -7,7 +7,7 @@ use std::thread;
 use crossbeam_channel::unbounded;
 use threadpool::ThreadPool;
 
-use super::{Job, Run, blocking, task};
+use crate::tasks::{Job, Run, blocking, task};
 
 pub(super) fn pool_outside(workers: usize) -> Job {
     let pool = ThreadPool::new(workers);

@@ -1,8 +1,8 @@
-//! One measurement of the workload `spawn`, under mimalloc.
+//! One measurement of a group, under mimalloc.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    heist_benches::spawn::cli::main()
+    heist_benches::one::main()
 }
