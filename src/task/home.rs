@@ -20,6 +20,8 @@ unsafe impl Sync for Home {}
 
 /// Executors that may live at once, a power of two.
 const MOST: usize = 1 << 14;
+/// Free places that are left alone while there are fresh ones.
+const RESTING: usize = 1 << 10;
 
 struct Place {
     home: AtomicPtr<Home>,
@@ -67,8 +69,8 @@ impl Number {
     pub(crate) fn reserve() -> Option<Self> {
         let number = census(|census| {
             let fresh = census.schedulers.len();
-            // A place rests for as long as there are fresh ones, and then until all others have been used.
-            if fresh < MOST {
+            // A place rests for a while, and as long as it can when there are few.
+            if census.free.len() < RESTING && fresh < MOST {
                 census.schedulers.push(None);
                 return Some(fresh as u32);
             }
