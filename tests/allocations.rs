@@ -59,6 +59,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// A counter that stays; a list holds them, so that no sanitizer takes them for lost.
+fn counter() -> &'static AtomicU64 {
+    static COUNTERS: Mutex<Vec<&'static AtomicU64>> = Mutex::new(Vec::new());
+    let counter = Box::leak(Box::default());
+    COUNTERS.lock().unwrap().push(counter);
+    counter
+}
+
 /// An executor whose workers' allocations are counted, and those of the thread that built it.
 struct Scene {
     ex: Executor,
@@ -68,7 +76,7 @@ struct Scene {
 
 impl Scene {
     fn new(workers: usize) -> Self {
-        let [own, counter]: [&'static AtomicU64; 2] = [Box::leak(Box::default()), Box::leak(Box::default())];
+        let [own, counter] = [counter(), counter()];
         let ex =
             Executor::builder().workers(workers).on_worker_start(move |_| COUNTER.set(Some(counter))).build().unwrap();
         COUNTER.set(Some(own));
