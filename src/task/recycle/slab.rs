@@ -19,26 +19,52 @@ pub(super) fn mapped() -> usize {
     MAPPED.load(Ordering::Relaxed)
 }
 
-/// Memory of the size and alignment of a slab. Twice as much has an aligned piece; the rest goes back at once.
+/// Where the next slab would lie beside the last one. Neighbours are one map to the kernel, which allows a process some
+/// 65,000 of them.
+static BESIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// Memory of the size and alignment of a slab.
 fn map_aligned() -> Option<NonNull<u8>> {
+    // ORDERING: Relaxed; a hint.
+    let slab = map_beside(BESIDE.load(Ordering::Relaxed)).or_else(map_anywhere)?;
+    // ORDERING: Relaxed; hints.
+    BESIDE.store(slab.addr().get().wrapping_sub(SLAB), Ordering::Relaxed);
+    MAPPED.fetch_add(1, Ordering::Relaxed);
+    Some(slab)
+}
+
+/// A new map, at `place` if nothing is there.
+fn map(place: usize, bytes: usize) -> Option<*mut u8> {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new map, away from all others.
-    let start = unsafe { libc::mmap(std::ptr::null_mut(), 2 * SLAB, access, kind, -1, 0) };
-    if start == libc::MAP_FAILED {
+    // SAFETY: a new map, away from all others: the place is only a wish.
+    let start = unsafe { libc::mmap(std::ptr::without_provenance_mut(place), bytes, access, kind, -1, 0) };
+    (start != libc::MAP_FAILED).then(|| start.cast())
+}
+
+/// Takes what the kernel gives for the wish, if it is aligned.
+fn map_beside(place: usize) -> Option<NonNull<u8>> {
+    let start = (place != 0).then(|| map(place, SLAB)).flatten()?;
+    if !start.addr().is_multiple_of(SLAB) {
+        // SAFETY: the map just made, which nobody uses.
+        unsafe { libc::munmap(start.cast(), SLAB) };
         return None;
     }
+    NonNull::new(start)
+}
+
+/// Twice as much has an aligned piece; the rest goes back at once.
+fn map_anywhere() -> Option<NonNull<u8>> {
+    let start = map(0, 2 * SLAB)?;
     let aligned = start.map_addr(|address| address.next_multiple_of(SLAB));
     let before = aligned.addr() - start.addr();
     // SAFETY: the parts of the map before and behind the aligned piece, unless they are empty, which nobody uses.
     unsafe {
         if before != 0 {
-            libc::munmap(start, before);
+            libc::munmap(start.cast(), before);
         }
-        libc::munmap(aligned.byte_add(SLAB), SLAB - before);
+        libc::munmap(aligned.add(SLAB).cast(), SLAB - before);
     }
-    // ORDERING: Relaxed; a hint.
-    MAPPED.fetch_add(1, Ordering::Relaxed);
-    NonNull::new(aligned.cast())
+    NonNull::new(aligned)
 }
 
 /// The head of a slab. Behind it lies a stack of the offsets of free cells, then the cells.
