@@ -174,7 +174,8 @@ impl Builder {
     /// Starts the workers.
     ///
     /// # Errors
-    /// [`Error::is_setting`] for a setting that cannot be met, [`Error::is_host`] when the host's cores cannot be read,
+    /// [`Error::is_setting`] for a setting that cannot be met, also while 16,384 executors live in this process,
+    /// [`Error::is_host`] when the host's cores cannot be read,
     /// [`Error::is_thread`] when the system refuses a thread.
     pub fn build(self) -> Result<Executor, Error> {
         let inherited = config::inherited_mask(local(|local| local.registry().is_some()))?;

@@ -273,7 +273,7 @@ impl Executor {
     ///
     /// # Errors
     /// The error of the first future, in the order of the input, that has no value; later ones are not waited for.
-    /// [`TaskError::is_foreign_future`] if one is of another executor, before anything is waited for.
+    /// [`TaskError::is_foreign_future`] if one is of another executor, before this blocks.
     ///
     /// ```
     /// let ex = heist::Executor::new()?;

@@ -81,7 +81,8 @@ impl Registry {
         let deques: Vec<_> = (0..settings.workers).map(|_| Deque::new()).collect();
         let slots = deques.iter().zip(&settings.cpus).map(|(deque, cpu)| Slot::new(deque, *cpu)).collect();
         let number = Number::reserve().ok_or_else(|| {
-            Error::new(ErrorKind::Setting("16384 executors live in this process; drop one first".into()))
+            let most = task::MOST_EXECUTORS;
+            Error::new(ErrorKind::Setting(format!("{most} executors live in this process; drop one first")))
         })?;
         let registry = Arc::new_cyclic(|this: &std::sync::Weak<Self>| Self {
             id: number.get(),

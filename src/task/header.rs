@@ -52,7 +52,7 @@ pub(crate) struct Header {
     /// Inputs that are missing, and one more while they are being registered.
     pub(crate) pending: AtomicU32,
     pub(crate) vtable: &'static VTable,
-    /// The next in an inbox or a batch, as the scheduler has it.
+    /// The next in an inbox, as the scheduler has it.
     pub(crate) link: Cell<*mut u8>,
     pub(crate) location: &'static Location<'static>,
     pub(crate) id: TaskId,

@@ -19,7 +19,7 @@ unsafe impl Send for Home {}
 unsafe impl Sync for Home {}
 
 /// Executors that may live at once, a power of two.
-const MOST: usize = 1 << 14;
+pub(crate) const MOST: usize = 1 << 14;
 /// Free places that are left alone while there are fresh ones.
 const RESTING: usize = 1 << 10;
 

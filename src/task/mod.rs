@@ -23,6 +23,8 @@ pub(crate) use dependents::{fail, fire, listen, withdraw};
 pub(crate) use handle::Handle;
 pub(crate) use handle::{schedule, skip};
 pub(crate) use header::{Header, Ready, Schedule};
+#[cfg(not(heist_loom))]
+pub(crate) use home::MOST as MOST_EXECUTORS;
 pub(crate) use home::{Home, Number, generation};
 pub(crate) use listener::{Action, Listener};
 pub(crate) use make::Held;

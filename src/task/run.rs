@@ -305,7 +305,7 @@ pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool, inputs: &[N
     let mut error = None;
     for (index, input) in inputs.iter().enumerate() {
         // SAFETY: the edge is in bounds and in no list. Its input is alive: the closure holds it, which nobody else may
-        // drop yet.
+        // drop yet. (A single edge that is taken ends the loop before the closure can matter again.)
         if let Err(snapshot) = unsafe { Node::push(edges.add(index), input.as_ref()) } {
             done += 1;
             // SAFETY: as above.
