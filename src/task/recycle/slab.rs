@@ -19,7 +19,7 @@ pub(super) fn mapped() -> usize {
     MAPPED.load(Ordering::Relaxed)
 }
 
-/// Where the next slab would lie beside the last one. Neighbours are one map to the kernel, which allows a process some
+/// Where the next slab would lie in the last gap, or beside the last slab. Neighbours are one map to the kernel, which allows a process some
 /// 65,000 of them.
 static BESIDE: AtomicUsize = AtomicUsize::new(0);
 
@@ -134,7 +134,9 @@ impl Slab {
     pub(super) unsafe fn unmap(slab: NonNull<Self>) {
         // SAFETY: the caller's promise; it is a whole map of its own.
         unsafe { libc::munmap(slab.as_ptr().cast(), SLAB) };
-        // ORDERING: Relaxed; a hint.
+        // The gap is filled first.
+        // ORDERING: Relaxed; hints.
+        BESIDE.store(slab.addr().get(), Ordering::Relaxed);
         MAPPED.fetch_sub(1, Ordering::Relaxed);
     }
 
