@@ -1,8 +1,8 @@
 //! The physical cores of a host and how near they are, as `sysfs` tells.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use crate::{CpuSet, error::Error, sysfs};
+use crate::{Core, CpuSet, error::Error, sysfs};
 
 const CPUS: &str = "sys/devices/system/cpu";
 
@@ -30,65 +30,6 @@ pub fn online(root: &Path) -> Result<CpuSet, Error> {
     let online = listed.unwrap_or_else(|| numbered(&dir, "cpu"));
     let described = described(&dir, &online);
     Ok(if described.is_empty() { online } else { described })
-}
-
-/// A physical core, as far as the thread that asked may use it.
-///
-/// ```
-/// let allowed = heist_numa::affinity()?;
-/// let cores = heist_numa::Cores::read(std::path::Path::new("/"), &allowed)?;
-/// for core in cores.iter() {
-///     assert_eq!(core.pus().intersection(&allowed), *core.pus());
-/// }
-/// # Ok::<(), heist_numa::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Core {
-    pus: CpuSet,
-    package: Option<u32>,
-    l3: CpuSet,
-}
-
-impl Core {
-    /// The allowed PUs of the core, one or more: SMT siblings of each other.
-    ///
-    /// ```
-    /// let cores = heist_numa::Cores::flat(&"4-5".parse()?);
-    /// assert_eq!(cores.as_slice()[1].pus().to_string(), "5");
-    /// # Ok::<(), heist_numa::Error>(())
-    /// ```
-    #[must_use]
-    pub fn pus(&self) -> &CpuSet {
-        &self.pus
-    }
-
-    /// The number the firmware gives the core's package, not necessarily small; `None` where it gives
-    /// none.
-    ///
-    /// ```
-    /// let cores = heist_numa::Cores::flat(&"0".parse()?);
-    /// assert_eq!(cores.as_slice()[0].package(), None);
-    /// # Ok::<(), heist_numa::Error>(())
-    /// ```
-    #[must_use]
-    pub fn package(&self) -> Option<u32> {
-        self.package
-    }
-
-    /// The allowed PUs behind the core's L3 cache, its own included; empty where no L3 is known.
-    ///
-    /// ```
-    /// let allowed = heist_numa::affinity()?;
-    /// let cores = heist_numa::Cores::read(std::path::Path::new("/"), &allowed)?;
-    /// for core in cores.iter().filter(|core| !core.l3().is_empty()) {
-    ///     assert_eq!(core.l3().intersection(core.pus()), *core.pus());
-    /// }
-    /// # Ok::<(), heist_numa::Error>(())
-    /// ```
-    #[must_use]
-    pub fn l3(&self) -> &CpuSet {
-        &self.l3
-    }
 }
 
 /// The physical cores a thread may use, each with the PUs it may use of it, ordered by lowest PU.
@@ -156,7 +97,7 @@ impl Cores {
                 None => CpuSet::new(),
             };
             let package = package(&cpu)?;
-            cores.push(Core { pus, package, l3 });
+            cores.push(Core { pus, package, l3: Arc::new(l3), domain: 0 });
         }
         Ok(Cores { cores })
     }
@@ -170,7 +111,7 @@ impl Cores {
     /// ```
     #[must_use]
     pub fn flat(allowed: &CpuSet) -> Cores {
-        let core = |pu| Core { pus: CpuSet::from_iter([pu]), package: None, l3: CpuSet::new() };
+        let core = |pu| Core { pus: CpuSet::from_iter([pu]), package: None, l3: Arc::default(), domain: 0 };
         Cores { cores: allowed.iter().map(core).collect() }
     }
 

@@ -25,6 +25,12 @@ pub(crate) enum Kind {
     Syntax { text: String, form: &'static str },
     /// A file of `sysfs`, `/proc` or a control group with another content than documented.
     File { path: PathBuf, text: String, form: &'static str },
+    /// A text that describes no host; `trouble` says which part of it and why.
+    Synthetic { text: String, trouble: String },
+    /// No PU is recorded below the directory.
+    NoHost { root: PathBuf },
+    /// The mask to read the host by has no PU.
+    NoPu,
     /// The kernel refused to pin the thread.
     Pin { pu: usize, source: io::Error },
     /// The kernel accepted the pinning, but the mask is another one.
@@ -46,7 +52,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_syntax(&self) -> bool {
-        matches!(self.kind, Kind::Syntax { .. } | Kind::File { .. })
+        matches!(self.kind, Kind::Syntax { .. } | Kind::File { .. } | Kind::Synthetic { .. })
     }
 
     /// True when a PU that was asked for cannot be had: it does not exist, is offline, or lies outside
@@ -58,9 +64,9 @@ impl Error {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match &self.kind {
-            Kind::PinLost { .. } | Kind::BeyondMask { .. } => true,
+            Kind::PinLost { .. } | Kind::BeyondMask { .. } | Kind::NoHost { .. } | Kind::NoPu => true,
             Kind::Pin { source, .. } | Kind::SetMask { source, .. } => source.raw_os_error() == Some(libc::EINVAL),
-            Kind::Syntax { .. } | Kind::File { .. } | Kind::GetMask { .. } => false,
+            Kind::Syntax { .. } | Kind::File { .. } | Kind::Synthetic { .. } | Kind::GetMask { .. } => false,
         }
     }
 
@@ -89,6 +95,17 @@ impl fmt::Display for Error {
             Kind::File { path, text, form } => {
                 write!(f, "{} says `{text}`, which is not {form}; pass another root or go without it", path.display())
             }
+            Kind::Synthetic { text, trouble } => write!(
+                f,
+                "`{text}` describes no host: {trouble}; write it as in `2 domains × 4 cores × 2 threads`, or in hwloc's \
+                 notation, `package:2 numa:2 core:8 pu:2`"
+            ),
+            Kind::NoHost { root } => write!(
+                f,
+                "no CPU is recorded below {}; it should have a copy of sys/devices/system/cpu and node",
+                root.display()
+            ),
+            Kind::NoPu => write!(f, "a mask without PUs allows no host; pass the affinity mask"),
             Kind::Pin { pu, .. } if self.is_unavailable() => write!(
                 f,
                 "cannot pin to PU {pu}: it is absent, offline or outside this process's cpuset; \
@@ -120,7 +137,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             Kind::Pin { source, .. } | Kind::SetMask { source, .. } | Kind::GetMask { source } => Some(source),
-            Kind::Syntax { .. } | Kind::File { .. } | Kind::PinLost { .. } | Kind::BeyondMask { .. } => None,
+            _ => None,
         }
     }
 }

@@ -45,10 +45,12 @@ mod ring;
 #[allow(unsafe_code, reason = "the two affinity system calls and the question where a thread runs")]
 mod sys;
 mod sysfs;
+mod topology;
 
-pub use cores::{Core, Cores, online};
+pub use cores::{Cores, online};
 pub use cpuset::CpuSet;
 pub use error::Error;
 pub use pin::{affinity, current_pu, pin, set_affinity};
 pub use quota::cpu_quota;
 pub use ring::Ring;
+pub use topology::{Core, Domain, Topology};
