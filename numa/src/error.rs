@@ -1,8 +1,8 @@
-//! What can go wrong between a thread and its host.
+//! What can go wrong between a process and its host.
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::CpuSet;
+use crate::{CpuSet, fault::Fault};
 
 /// Why a host could not be read or a thread could not be bound.
 ///
@@ -31,6 +31,11 @@ pub(crate) enum Kind {
     NoHost { root: PathBuf },
     /// The mask to read the host by has no PU.
     NoPu,
+    /// hwloc cannot be had, or does not describe what it was told to.
+    #[cfg(feature = "hwloc")]
+    Hwloc { trouble: String },
+    /// A wish that no plan can meet.
+    Unmet { wish: String, way_out: String },
     /// The kernel refused to pin the thread.
     Pin { pu: usize, source: io::Error },
     /// The kernel accepted the pinning, but the mask is another one.
@@ -41,6 +46,8 @@ pub(crate) enum Kind {
     SetMask { mask: CpuSet, source: io::Error },
     /// The kernel would not tell the mask.
     GetMask { source: io::Error },
+    /// Memory could not be had, placed or shared.
+    Memory(Fault),
 }
 
 impl Error {
@@ -55,8 +62,8 @@ impl Error {
         matches!(self.kind, Kind::Syntax { .. } | Kind::File { .. } | Kind::Synthetic { .. })
     }
 
-    /// True when a PU that was asked for cannot be had: it does not exist, is offline, or lies outside
-    /// the control group's cpuset.
+    /// True when a PU or domain that was asked for cannot be had: it does not exist, is offline, has no
+    /// memory, or lies outside the control group's cpuset.
     ///
     /// ```
     /// assert!(heist_numa::pin(usize::MAX).unwrap_err().is_unavailable());
@@ -64,21 +71,86 @@ impl Error {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match &self.kind {
-            Kind::PinLost { .. } | Kind::BeyondMask { .. } | Kind::NoHost { .. } | Kind::NoPu => true,
+            Kind::PinLost { .. } | Kind::BeyondMask { .. } | Kind::NoHost { .. } | Kind::NoPu | Kind::Unmet { .. } => {
+                true
+            }
+            #[cfg(feature = "hwloc")]
+            Kind::Hwloc { .. } => true,
             Kind::Pin { source, .. } | Kind::SetMask { source, .. } => source.raw_os_error() == Some(libc::EINVAL),
+            Kind::Memory(fault) => fault.is_unavailable(),
             Kind::Syntax { .. } | Kind::File { .. } | Kind::Synthetic { .. } | Kind::GetMask { .. } => false,
         }
     }
 
-    /// True when the kernel refused the call itself, as a system call filter makes it do, whatever PU
-    /// was asked for.
+    /// True when the kernel refused the call itself, as a system call filter makes it do, whatever was
+    /// asked for.
     ///
     /// ```
     /// assert!(!heist_numa::pin(usize::MAX).unwrap_err().is_refused());
     /// ```
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        !self.is_syntax() && !self.is_unavailable()
+        match &self.kind {
+            Kind::Memory(fault) => fault.is_refused(),
+            _ => !self.is_syntax() && !self.is_unavailable(),
+        }
+    }
+
+    fn fault(&self) -> Option<&Fault> {
+        if let Kind::Memory(fault) = &self.kind { Some(fault) } else { None }
+    }
+
+    /// True when there is no room for what was asked: no address space, no memory, or a full file system.
+    ///
+    /// ```
+    /// let error = heist_numa::Region::<u64>::builder().allocate(usize::MAX).unwrap_err();
+    /// assert!(error.is_out_of_memory());
+    /// ```
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        self.fault().is_some_and(Fault::is_out_of_memory)
+    }
+
+    /// True when a range leaves the memory it is a range of.
+    ///
+    /// ```
+    /// let region = heist_numa::Region::<u64>::builder().allocate(8)?;
+    /// assert!(region.populate(4..9).unwrap_err().is_out_of_range());
+    /// # Ok::<(), heist_numa::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_out_of_range(&self) -> bool {
+        self.fault().is_some_and(Fault::is_out_of_range)
+    }
+
+    /// True when no segment, or another one, is where it is said to be, or it is damaged.
+    ///
+    /// ```
+    /// let error = heist_numa::Segment::attach("memfd:4000000000:1:1:1:1").unwrap_err();
+    /// assert!(error.is_gone());
+    /// ```
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.fault().is_some_and(Fault::is_gone)
+    }
+
+    /// True when a segment must be frozen, and some process may still write to it.
+    ///
+    /// ```
+    /// let segment = heist_numa::Segment::create(8)?;
+    /// let other = heist_numa::Segment::attach(&segment.address())?;
+    /// assert!(!segment.is_mapped() || segment.freeze().unwrap_err().error().is_busy());
+    /// # Ok::<(), heist_numa::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.fault().is_some_and(Fault::is_busy)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        Kind::Memory(fault).into()
     }
 }
 
@@ -106,6 +178,9 @@ impl fmt::Display for Error {
                 root.display()
             ),
             Kind::NoPu => write!(f, "a mask without PUs allows no host; pass the affinity mask"),
+            #[cfg(feature = "hwloc")]
+            Kind::Hwloc { trouble } => write!(f, "hwloc: {trouble}"),
+            Kind::Unmet { wish, way_out } => write!(f, "{wish}; {way_out}"),
             Kind::Pin { pu, .. } if self.is_unavailable() => write!(
                 f,
                 "cannot pin to PU {pu}: it is absent, offline or outside this process's cpuset; \
@@ -129,6 +204,7 @@ impl fmt::Display for Error {
                 write!(f, "the kernel refused the mask `{mask}`; allow sched_setaffinity or keep the mask")
             }
             Kind::GetMask { .. } => write!(f, "the kernel would not tell the affinity mask; allow sched_getaffinity"),
+            Kind::Memory(fault) => fault.fmt(f),
         }
     }
 }
@@ -137,6 +213,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             Kind::Pin { source, .. } | Kind::SetMask { source, .. } | Kind::GetMask { source } => Some(source),
+            Kind::Memory(fault) => fault.source().map(|source| source as _),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The calling thread's affinity: read it, narrow it to one PU, put it back.
 
-use std::io;
+use std::{io, marker::PhantomData};
 
 use crate::{
     CpuSet,
@@ -120,6 +120,98 @@ pub fn set_affinity(mask: &CpuSet) -> Result<(), Error> {
         return Err(Kind::BeyondMask { pu }.into());
     }
     sys::set_affinity(&to_words(mask)).map_err(|source| Kind::SetMask { mask: mask.clone(), source }.into())
+}
+
+/// A thread that is pinned until this is dropped, which gives it back the mask it had before.
+///
+/// It stays on its thread. A worker that is pinned for life needs only [`pin`]; this is for a thread of somebody else's.
+///
+/// ```
+/// use heist_numa::{CpuSet, Pinned};
+///
+/// # std::thread::spawn(|| {
+/// let before = heist_numa::affinity()?;
+/// if let Some(pu) = before.first() {
+///     let pinned = Pinned::to(pu)?;
+///     assert_eq!(heist_numa::affinity()?, CpuSet::from_iter([pu]));
+///     drop(pinned);
+/// }
+/// assert_eq!(heist_numa::affinity()?, before);
+/// # Ok::<(), heist_numa::Error>(()) }).join().unwrap()?;
+/// # Ok::<(), heist_numa::Error>(())
+/// ```
+///
+/// ```compile_fail,E0277
+/// let pinned = heist_numa::Pinned::to(0).unwrap();
+/// std::thread::spawn(move || drop(pinned));
+/// ```
+#[derive(Debug)]
+#[must_use = "the mask is put back as soon as this is dropped"]
+pub struct Pinned {
+    before: CpuSet,
+    /// Masks belong to threads.
+    on_this_thread: PhantomData<*mut ()>,
+}
+
+impl Pinned {
+    /// Pins the calling thread to `pu`, as [`pin`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`affinity`] and [`pin`]; the mask is then as it was before.
+    ///
+    /// ```
+    /// assert!(heist_numa::Pinned::to(usize::MAX).unwrap_err().is_unavailable());
+    /// ```
+    pub fn to(pu: usize) -> Result<Pinned, Error> {
+        let pinned = Pinned { before: affinity()?, on_this_thread: PhantomData };
+        pin(pu)?;
+        Ok(pinned)
+    }
+
+    /// The mask that the thread had before and gets back.
+    ///
+    /// ```
+    /// # std::thread::spawn(|| {
+    /// let before = heist_numa::affinity()?;
+    /// if let Some(pu) = before.first() {
+    ///     assert_eq!(*heist_numa::Pinned::to(pu)?.before(), before);
+    /// }
+    /// # Ok::<(), heist_numa::Error>(()) }).join().unwrap()?;
+    /// # Ok::<(), heist_numa::Error>(())
+    /// ```
+    #[must_use]
+    pub fn before(&self) -> &CpuSet {
+        &self.before
+    }
+
+    /// Puts the mask back now, and tells whether it could be.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_affinity`]: [`is_unavailable`](Error::is_unavailable) when all the mask's PUs went offline or out of
+    /// the cpuset meanwhile. The thread then stays pinned; a drop passes that over in silence.
+    ///
+    /// ```
+    /// # std::thread::spawn(|| {
+    /// if let Some(pu) = heist_numa::affinity()?.first() {
+    ///     heist_numa::Pinned::to(pu)?.unpin()?;
+    /// }
+    /// # Ok::<(), heist_numa::Error>(()) }).join().unwrap()?;
+    /// # Ok::<(), heist_numa::Error>(())
+    /// ```
+    pub fn unpin(mut self) -> Result<(), Error> {
+        set_affinity(&std::mem::take(&mut self.before))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if !self.before.is_empty() {
+            // The kernel refuses only when every PU of the mask is gone; no other mask would be better then.
+            let _ = set_affinity(&self.before);
+        }
+    }
 }
 
 fn bit_of(pu: usize) -> (usize, Word) {

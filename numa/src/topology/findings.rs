@@ -10,6 +10,9 @@ pub(super) const LOCAL: u32 = 10;
 /// The distance of two domains where nothing is told.
 pub(super) const REMOTE: u32 = 20;
 
+/// A host with more to warn of has one trouble many times.
+const MOST_WARNINGS: usize = 16;
+
 /// A host as its source tells it.
 #[derive(Default)]
 pub(super) struct Findings {
@@ -37,6 +40,11 @@ impl Findings {
     pub(super) fn settle(mut self, allowed: CpuSet, quota: Option<NonZeroUsize>, this_host: bool) -> Topology {
         self.settle_domains();
         self.settle_cores();
+        let more = self.warnings.len().saturating_sub(MOST_WARNINGS);
+        if more > 0 {
+            self.warnings.truncate(MOST_WARNINGS);
+            self.warnings.push(format!("{more} more of the host's files make no sense or contradict others"));
+        }
         let Findings { online, cores, domains, distances, warnings } = self;
         let made_up = || (0..domains.len().pow(2)).map(|at| made_up_distance(at, domains.len())).collect();
         let distances = distances.unwrap_or_else(made_up);
@@ -91,4 +99,58 @@ impl Findings {
 /// The distance at place `at` of a matrix of `count` domains of which none is told.
 pub(super) fn made_up_distance(at: usize, count: usize) -> u32 {
     if at / count == at % count { LOCAL } else { REMOTE }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fixture::Random;
+
+    /// Some of the PUs below 20.
+    fn some(random: &mut Random) -> CpuSet {
+        let density = random.below(9);
+        (0..20).filter(|_| random.below(8) < density).collect()
+    }
+
+    /// A host whose cores are a partition of its PUs, and whose domains are anything.
+    fn host(random: &mut Random) -> Findings {
+        let mut online = some(random);
+        online.insert(random.below(20));
+        let mut cores = Vec::new();
+        let mut free = online.clone();
+        while let Some(first) = free.first() {
+            let mut pus = some(random).intersection(&free);
+            pus.insert(first);
+            free = free.difference(&pus);
+            cores.push(Core { pus, package: None, l3: Arc::default(), domain: 0 });
+        }
+        let domain = |id, pus| Domain { id, pus, memory: None, allowed: true };
+        let domains = (0..random.below(4) as u32).map(|id| domain(3 * id, some(random))).collect();
+        Findings { online, cores, domains, ..Findings::default() }
+    }
+
+    #[test]
+    fn whatever_was_found_each_pu_is_in_one_core_and_one_domain() {
+        let mut random = Random::new(0x0dd);
+        let mut clean = 0;
+        for _ in 0..2_000 {
+            let found = host(&mut random);
+            let told = found.domains.clone();
+            let host = found.settle(CpuSet::new(), None, false);
+            let in_domains: Vec<_> = host.domains().iter().flat_map(|domain| domain.pus().iter()).collect();
+            assert_eq!(in_domains.len(), host.online().len());
+            assert_eq!(in_domains.into_iter().collect::<CpuSet>(), *host.online());
+            for core in host.cores() {
+                assert!(core.pus().iter().all(|pu| host.domain_of(pu) == Some(core.domain())));
+            }
+            if host.warnings().is_empty() && !told.is_empty() {
+                clean += 1;
+                let same = |(told, kept): (&Domain, &Domain)| kept.pus == told.pus.intersection(host.online());
+                assert!(told.iter().zip(host.domains()).all(same), "changed without a warning");
+            }
+        }
+        assert!(clean > 20, "{clean} without a contradiction");
+    }
 }

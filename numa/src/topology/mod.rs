@@ -2,6 +2,8 @@
 
 mod cores;
 mod findings;
+#[cfg(feature = "hwloc")]
+mod hwloc;
 mod synthetic;
 mod sysfs;
 
@@ -31,7 +33,7 @@ use findings::Findings;
 /// }
 /// # Ok::<(), heist_numa::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     domains: Vec<Domain>,
     cores: Vec<Core>,
@@ -181,6 +183,45 @@ impl Topology {
         Ok(findings.settle(allowed, None, false))
     }
 
+    /// Reads what hwloc describes: this host, or the one that `HWLOC_SYNTHETIC`, `HWLOC_XMLFILE` or `HWLOC_FSROOT` name.
+    /// `mask` is [`affinity`](crate::affinity) from before anything was pinned; of another host all is allowed.
+    ///
+    /// Needs hwloc 2 on the machine, and its development files to build. hwloc is asked for PUs, cores, packages, L3
+    /// caches and which domains there are; what its crate cannot tell (memory, distances, which domains have cores of
+    /// their own) comes from `sysfs` for this host. The calling thread's mask is left alone while hwloc looks around: by
+    /// default on each PU in turn, which `HWLOC_COMPONENTS=-x86` spares a large host.
+    ///
+    /// # Errors
+    ///
+    /// [`is_syntax`](Error::is_syntax) or [`is_unavailable`](Error::is_unavailable) where hwloc finds nothing, or passes
+    /// over in silence what it was told to describe: the message names the variable. [`Topology::of_host`] is the way on
+    /// without hwloc.
+    ///
+    /// ```
+    /// let mask = heist_numa::affinity()?;
+    /// let (hwloc, own) = (heist_numa::Topology::from_hwloc(&mask)?, heist_numa::Topology::of_host(&mask)?);
+    /// assert_eq!(hwloc.online(), own.online());
+    /// # Ok::<(), heist_numa::Error>(())
+    /// ```
+    #[cfg(feature = "hwloc")]
+    pub fn from_hwloc(mask: &CpuSet) -> Result<Topology, Error> {
+        if mask.is_empty() {
+            return Err(Kind::NoPu.into());
+        }
+        let source = hwloc::Source::from_environment()?;
+        let mut findings = hwloc::read(&source)?;
+        if !source.is_this_host() {
+            let allowed = findings.online.clone();
+            return Ok(findings.settle(allowed, None, false));
+        }
+        let quota = findings.accept(cpu_quota(Path::new("/")));
+        let allowed = mask.intersection(&findings.online);
+        if allowed.is_empty() {
+            return Err(hwloc::trouble(format!("it finds the PUs `{}`, none of the mask `{mask}`", findings.online)));
+        }
+        Ok(findings.settle(allowed, quota, true))
+    }
+
     /// Whether this describes the host that it was read on. Never pin, and never place memory, by another's.
     ///
     /// ```
@@ -254,7 +295,8 @@ impl Topology {
     }
 
     /// How far the memory of domain `b` is from the PUs of domain `a`, as the firmware rates it: 10 is a domain's
-    /// own, 20 twice as slow. Where the host tells nothing, 20 for every other domain; [`u32::MAX`] for an index that no domain has.
+    /// own, 20 twice as slow. Where the host tells nothing, 20 for every other domain; [`u32::MAX`] for an index that no
+    /// domain has.
     ///
     /// ```
     /// let host = heist_numa::Topology::synthetic("2 domains × 4 cores")?;
@@ -288,6 +330,12 @@ impl Topology {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_quota(mut self, quota: Option<NonZeroUsize>) -> Topology {
+        self.quota = quota;
+        self
     }
 
     /// The host below `root`; with a mask it is this one.

@@ -75,7 +75,7 @@ fn package(cpu: &Path, findings: &mut Findings) -> Option<u32> {
     u32::try_from(id).ok()
 }
 
-/// The PUs behind the same L3 cache; `None` when there is no L3 or its sharing is not told.
+/// The PUs behind the same L3 cache, none when its sharing is not told; `None` when there is no L3.
 fn l3(cpu: &Path, findings: &mut Findings) -> Option<CpuSet> {
     let caches = cpu.join("cache");
     let mut indices =
@@ -86,10 +86,11 @@ fn l3(cpu: &Path, findings: &mut Findings) -> Option<CpuSet> {
         let level = findings.accept(sysfs::value(&cache.join("level"), "a number", |text| text.parse::<u32>().ok()));
         level == Some(3) && sysfs::text(&cache.join("type")).is_none_or(|kind| kind != "Instruction")
     })?;
-    findings.accept(sysfs::set(cache, "shared_cpu_list", "shared_cpu_map"))
+    Some(findings.accept(sysfs::set(cache, "shared_cpu_list", "shared_cpu_map")).unwrap_or_default())
 }
 
-fn read_domains(root: &Path, this_host: bool, findings: &mut Findings) {
+/// Adds the domains below `root`; of this host's, memory is allowed as the control group has it.
+pub(super) fn read_domains(root: &Path, this_host: bool, findings: &mut Findings) {
     let dir = root.join(NODES);
     let listed =
         findings.accept(sysfs::value(&dir.join("online"), "a list of nodes", |text| text.parse::<CpuSet>().ok()));
@@ -284,6 +285,14 @@ mod tests {
     }
 
     #[test]
+    fn an_l3_that_does_not_tell_its_sharing_is_the_cores_own() {
+        let host = Host::smt(&[("0-1", 0, "\n"), ("2-3", 0, "\n")]);
+        host.cpu(2, "cache/index3/shared_cpu_map", "00000000\n");
+        let groups: Vec<_> = recorded(&host).cores().iter().map(|core| core.l3().to_string()).collect();
+        assert_eq!(groups, ["0-1", "2-3"]);
+    }
+
+    #[test]
     fn contradicting_lists_never_share_a_pu() {
         let host = Host::smt(&[("0-1", 0, "0-3"), ("2-3", 0, "2-5"), ("4-5", 0, "0-5")]);
         host.cpu(2, "topology/core_cpus_list", "1-3\n").cpu(3, "topology/core_cpus_list", "0\n");
@@ -300,6 +309,18 @@ mod tests {
         let found = recorded(&host);
         assert_eq!(found.cores()[0].package(), None);
         assert!(found.warnings()[0].contains("cpu0/topology/physical_package_id"), "{:?}", found.warnings());
+    }
+
+    #[test]
+    fn warnings_come_to_an_end() {
+        let cores: Vec<_> = (0..40).map(|pu| pu.to_string()).collect();
+        let host = Host::smt(&cores.iter().map(|pus| (pus.as_str(), 0, "0-39")).collect::<Vec<_>>());
+        for pu in 0..40 {
+            host.cpu(pu, "topology/physical_package_id", "socket\n");
+        }
+        let found = recorded(&host);
+        assert_eq!(found.warnings().len(), 17);
+        assert!(found.warnings()[16].starts_with("24 more"), "{:?}", found.warnings());
     }
 
     #[test]
