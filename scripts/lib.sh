@@ -9,18 +9,39 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+install_packages() { # PACKAGE…
+  if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; }; then
+    say "install what stands for: $*"
+    return 3
+  fi
+  say "installing $*"
+  as_root apt-get update -qq >&2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends "$@" \
+    </dev/null >/dev/null
+}
+
 need_packages() { # the package of each command that is not there
   local missing=()
   command -v cc >/dev/null || missing+=(build-essential)
   [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
-  [ ${#missing[@]} -gt 0 ] || return 0
-  if ! command -v apt-get >/dev/null; then
-    say "heist needs a C compiler and the system's certificates; install what stands for: ${missing[*]}"
-    return 3
-  fi
-  say "installing ${missing[*]}"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+has_hwloc() { cc -E -include hwloc.h -x c /dev/null >/dev/null 2>&1; }
+
+# Sets `features` to cargo's words for all features, less those whose library is not installed.
+choose_features() {
+  features=(--all-features)
+  has_hwloc && return
+  say "without hwloc, the tests of the feature hwloc are left out (Debian: apt-get install libhwloc-dev)"
+  features=(--features heist/cli)
+}
+
+need_mpi() { # the launchers of OpenMPI and of MPICH
+  local missing=()
+  command -v mpirun >/dev/null || missing+=(openmpi-bin)
+  command -v mpirun.mpich >/dev/null || missing+=(mpich)
+  [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 
 # The least Rust that builds heist, from Cargo.toml.
