@@ -1,10 +1,12 @@
 //! How an executor is to be: [`Builder`].
 
+use heist_numa::Order;
+
 use crate::config;
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::panics::{self, PanicReport};
-use crate::placement;
+use crate::placement::Wanted;
 use crate::scheduler::{Registry, Search, Settings, local};
 
 /// The most workers one executor takes.
@@ -27,13 +29,15 @@ pub enum PinPolicy {
     /// workers than such cores, or other executors have them, none is pinned and a warning says so.
     #[default]
     Cores,
+    /// Each worker to a processing unit (SMT sibling) of its own; otherwise as `Cores`.
+    Pus,
     /// The system moves workers as it likes.
     None,
 }
 
 /// What a worker that runs out of work does before it sleeps. A sleeping worker costs nothing, but has to be woken by the
 /// system when a task comes: some 20 to 40 µs until that task starts. Whatever the profile, no more than half of
-/// the workers search at once, and an executor without tasks soon sleeps altogether.
+/// the workers of a domain search at once (but one may), and an executor without tasks soon sleeps altogether.
 ///
 /// ```
 /// use heist::{Executor, Profile};
@@ -83,6 +87,8 @@ pub struct Builder {
     thread_name: Option<Box<dyn Fn(usize) -> String + Send + Sync>>,
     stack_size: Option<usize>,
     pin: PinPolicy,
+    order: Order,
+    leave_free: usize,
     profile: Profile,
     on_start: Option<Box<dyn Fn(usize) + Send + Sync>>,
     on_stop: Option<Box<dyn Fn(usize) + Send + Sync>>,
@@ -115,6 +121,24 @@ impl Builder {
     /// Whether workers are tied to cores.
     pub fn pin(mut self, policy: PinPolicy) -> Self {
         self.pin = policy;
+        self
+    }
+
+    /// Which of the cores are taken when there are more than workers. By default as many on each domain.
+    ///
+    /// ```
+    /// use heist::numa::Order;
+    /// let ex = heist::Executor::builder().workers(1).order(Order::List("0-1".parse()?)).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Cores to be left without a worker, for the operating system or for other threads; the last ones.
+    pub fn leave_free(mut self, cores: usize) -> Self {
+        self.leave_free = cores;
         self
     }
 
@@ -181,10 +205,12 @@ impl Builder {
         let inherited = config::inherited_mask(local(|local| local.registry().is_some()))?;
         let host = config::host(&inherited)?;
         let workers = match self.workers {
-            Some(workers) => workers,
-            None => config::workers()?.unwrap_or_else(|| placement::default_workers(&host)),
+            Some(workers) => Some(workers),
+            None => config::workers()?,
         };
-        check("workers", workers, 1, MAX_WORKERS)?;
+        if let Some(workers) = workers {
+            check("workers", workers, 1, MAX_WORKERS)?;
+        }
         let stack_size = self.stack_size.unwrap_or(STACK);
         check("stack_size", stack_size, MIN_STACK, isize::MAX as usize / 2)?;
         let seed = match self.seed {
@@ -192,14 +218,15 @@ impl Builder {
             None => config::seed()?.unwrap_or(0),
         };
         panics::install(self.panic_report);
-        let placement = placement::place(&host, workers, self.pin == PinPolicy::Cores);
-        let mut warnings = host.warnings;
-        warnings.extend(placement.warning);
+        let wanted = Wanted { workers, pin: self.pin, order: self.order, leave_free: self.leave_free };
+        let placement = wanted.place(&host)?;
+        check("workers", placement.seating.cpus.len(), 1, MAX_WORKERS)?;
+        let warnings = host.warnings().iter().cloned();
+        let warnings = warnings.chain(config::shared(&host, &inherited)).chain(placement.warning).collect();
         let settings = Settings {
-            workers,
-            cpus: placement.cpus,
-            worker_at: placement.worker_at,
-            rings: placement.rings,
+            workers: placement.seating.cpus.len(),
+            seating: placement.seating,
+            reasons: placement.reasons,
             stack_size,
             max_spare_threads: self.max_spare_threads.unwrap_or_else(config::max_spare_threads),
             seed,
@@ -227,6 +254,8 @@ impl std::fmt::Debug for Builder {
             .field("workers", &self.workers)
             .field("stack_size", &self.stack_size)
             .field("pin", &self.pin)
+            .field("order", &self.order)
+            .field("leave_free", &self.leave_free)
             .field("profile", &self.profile)
             .field("max_spare_threads", &self.max_spare_threads)
             .field("panic_report", &self.panic_report)

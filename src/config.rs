@@ -1,11 +1,14 @@
-//! The settings that come from outside the program; the only reader of `HEIST_*`.
+//! The settings that come from outside the program; the only reader of `HEIST_*` and of what launchers tell.
 
-use std::path::PathBuf;
+mod ranks;
+
 use std::sync::OnceLock;
 
-use heist_numa::{Cores, CpuSet};
+use heist_numa::{CpuSet, Topology};
 
 use crate::error::{Error, ErrorKind};
+use crate::primitive::lock::Mutex;
+use crate::primitive::sync::Arc;
 
 /// Spare threads an executor may make, unless the system allows fewer.
 const MAX_SPARE_THREADS: usize = 4096;
@@ -28,36 +31,47 @@ pub(crate) fn seed() -> Result<Option<u64>, Error> {
     number("HEIST_SEED")
 }
 
-/// The cores this process may use, and whether threads may be pinned to them.
-#[derive(Debug)]
-pub(crate) struct Host {
-    pub(crate) cores: Cores,
-    /// Whole CPUs that the control group grants, if it limits them.
-    pub(crate) quota: Option<usize>,
-    pub(crate) real: bool,
-    pub(crate) warnings: Vec<String>,
+/// A path or text in the environment.
+fn text(name: &str) -> Result<Option<String>, Error> {
+    match std::env::var_os(name).filter(|text| !text.is_empty()).map(std::ffi::OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(text)) => Err(Error::new(ErrorKind::Setting(format!("{name} is {text:?}, which is not text")))),
+    }
 }
 
-/// Reads the host. `inherited` is the affinity mask from before any thread was pinned.
-pub(crate) fn host(inherited: &CpuSet) -> Result<Host, Error> {
-    let recorded = std::env::var_os("HEIST_SYSFS_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from);
-    let real = recorded.is_none();
-    let root = recorded.unwrap_or_else(|| PathBuf::from("/"));
-    let allowed = if real { inherited.clone() } else { heist_numa::online(&root)? };
-    if !real && allowed.is_empty() {
-        let text = format!("HEIST_SYSFS_ROOT is `{}`, below which no recorded CPUs are found", root.display());
-        return Err(Error::new(ErrorKind::Setting(text)));
-    }
-    let mut warnings = Vec::new();
-    let cores = match Cores::read(&root, &allowed) {
-        Err(error) if error.is_syntax() => {
-            warnings.push(format!("{error}; every allowed PU is taken for a core"));
-            Cores::flat(&allowed)
-        }
-        cores => cores?,
+/// The host to plan for: this one, as `inherited`, the affinity mask from before any thread was pinned, leaves it; or one
+/// that is recorded or made up, on which nothing is bound.
+pub(crate) fn host(inherited: &CpuSet) -> Result<Arc<Topology>, Error> {
+    let described = |name: &str, text: &str, host: Result<Topology, heist_numa::Error>| {
+        host.map(Arc::new).map_err(|error| Error::new(ErrorKind::Setting(format!("{name} is `{text}`: {error}"))))
     };
-    let quota = if real { heist_numa::cpu_quota(&root).unwrap_or(None) } else { None };
-    Ok(Host { cores, quota: quota.map(Into::into), real, warnings })
+    if let Some(made_up) = text("HEIST_TOPOLOGY")? {
+        return described("HEIST_TOPOLOGY", &made_up, Topology::synthetic(&made_up));
+    }
+    if let Some(root) = text("HEIST_SYSFS_ROOT")? {
+        return described("HEIST_SYSFS_ROOT", &root, Topology::recorded(root.as_ref()));
+    }
+    this_host(inherited)
+}
+
+/// This host, read once for each mask in a row.
+fn this_host(inherited: &CpuSet) -> Result<Arc<Topology>, Error> {
+    static READ: Mutex<Option<(CpuSet, Arc<Topology>)>> = Mutex::new(None);
+    if let Some((mask, host)) = &*READ.lock()
+        && mask == inherited
+    {
+        return Ok(host.clone());
+    }
+    let host = Arc::new(Topology::of_host(inherited)?);
+    *READ.lock() = Some((inherited.clone(), host.clone()));
+    Ok(host)
+}
+
+/// A warning when other ranks of this host have CPUs of `inherited` too.
+pub(crate) fn shared(host: &Topology, inherited: &CpuSet) -> Option<String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    if host.is_this_host() { ranks::shared(variable, inherited, host.online(), host.cores().len()) } else { None }
 }
 
 /// The mask of the first thread that built an executor, from before heist pinned any.

@@ -1,20 +1,29 @@
-//! Which cores an executor's workers get: the process's ledger of cores in use.
+//! Which cores an executor's workers get: the plan, over what the process's ledger of cores says is unused.
 
-use std::collections::BTreeSet;
+use heist_numa::{CpuSet, Order, Per, Plan, Topology, Wishes};
 
-use crate::config::Host;
+use crate::builder::PinPolicy;
 use crate::primitive::lock::Mutex;
+use crate::scheduler::Seating;
 
-/// First PUs of the cores that executors of this process have pinned workers to.
-static IN_USE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+/// The PUs of the cores that executors of this process have pinned workers to.
+static IN_USE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
-/// Where workers run, and how near they are to each other.
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) workers: Option<usize>,
+    pub(crate) pin: PinPolicy,
+    pub(crate) order: Order,
+    pub(crate) leave_free: usize,
+}
+
+/// Where workers run.
 pub(crate) struct Placement {
-    pub(crate) cpus: Vec<Option<usize>>,
-    /// By PU, the worker that is pinned to its core; empty when none is pinned.
-    pub(crate) worker_at: Vec<Option<usize>>,
-    pub(crate) rings: Vec<Vec<Vec<usize>>>,
+    pub(crate) seating: Seating,
     pub(crate) lease: CoreLease,
+    /// In words.
+    pub(crate) reasons: Vec<String>,
     pub(crate) warning: Option<String>,
 }
 
@@ -25,69 +34,73 @@ pub(crate) struct CoreLease(Vec<usize>);
 impl Drop for CoreLease {
     fn drop(&mut self) {
         let mut in_use = IN_USE.lock();
-        for pu in &self.0 {
-            in_use.remove(pu);
-        }
+        in_use.retain(|pu| !self.0.contains(pu));
     }
 }
 
-/// The cores, by their number in `host`, that no executor of this process has pinned a worker to.
-fn unused(host: &Host, in_use: &BTreeSet<usize>) -> Vec<(usize, usize)> {
-    host.cores
-        .iter()
-        .enumerate()
-        .filter_map(|(number, core)| Some((number, core.pus().first()?)))
-        .filter(|(_, pu)| !in_use.contains(pu))
-        .collect()
-}
-
-/// By PU, the worker of its core, where the workers have the cores `numbers`.
-fn worker_at(host: &Host, numbers: &[usize]) -> Vec<Option<usize>> {
-    let mut table = Vec::new();
-    for (worker, &number) in numbers.iter().enumerate() {
-        for pu in host.cores.as_slice()[number].pus().iter() {
-            table.resize(table.len().max(pu + 1), None);
-            table[pu] = Some(worker);
-        }
+impl Wanted {
+    fn wishes(&self, workers: Option<usize>) -> Wishes {
+        let mut wishes = Wishes::default();
+        wishes.workers = workers;
+        wishes.per = if self.pin == PinPolicy::Pus { Per::Pu } else { Per::Core };
+        wishes.order = self.order.clone();
+        wishes.leave_free = self.leave_free;
+        wishes
     }
-    table
-}
 
-/// How many workers an executor gets by default: one for each unused core, or, if all are used, for each core; no more
-/// than the quota.
-pub(crate) fn default_workers(host: &Host) -> usize {
-    let free = unused(host, &IN_USE.lock()).len();
-    let cores = if free == 0 { host.cores.len() } else { free };
-    host.quota.map_or(cores, |quota| quota.min(cores)).max(1)
-}
-
-/// Gives each worker a core of its own, if there are enough that no other executor uses; else none is pinned.
-pub(crate) fn place(host: &Host, workers: usize, pin: bool) -> Placement {
-    let mut in_use = IN_USE.lock();
-    let free = unused(host, &in_use);
-    if pin && host.real && workers <= free.len() {
-        let (numbers, cpus): (Vec<_>, Vec<_>) = free.into_iter().take(workers).unzip();
-        in_use.extend(&cpus);
-        return Placement {
-            cpus: cpus.iter().copied().map(Some).collect(),
-            worker_at: worker_at(host, &numbers),
-            rings: host.cores.rings(&numbers),
-            lease: CoreLease(cpus),
-            warning: None,
+    /// The PUs of cores that are not in use; with a worker for each PU, those that are not in use themselves.
+    fn unused(&self, host: &Topology, in_use: &[usize]) -> CpuSet {
+        let is_used = |pu: usize| match host.cores().iter().find(|core| core.pus().contains(pu)) {
+            Some(core) if self.pin != PinPolicy::Pus => in_use.iter().any(|&other| core.pus().contains(other)),
+            _ => in_use.contains(&pu),
         };
+        host.allowed().iter().filter(|&pu| in_use.is_empty() || !is_used(pu)).collect()
     }
-    let warning = (pin && host.real).then(|| {
-        if workers > host.cores.len() {
-            format!("{workers} workers on {} cores: the workers are not pinned", host.cores.len())
-        } else {
-            "other executors of this process have pinned the cores: the workers of this one are not pinned".to_owned()
+
+    /// Gives each worker a core, or PU, of its own, if there are enough that no other executor uses; else none is pinned.
+    pub(crate) fn place(&self, host: &Topology) -> Result<Placement, heist_numa::Error> {
+        loop {
+            // Planned without the lock, which would block a child that is forked meanwhile.
+            let in_use = IN_USE.lock().clone();
+            let free = if host.is_this_host() { self.unused(host, &in_use) } else { host.allowed().clone() };
+            let plan = match Plan::new(host, &free, &self.wishes(self.workers)) {
+                Ok(plan) if self.pin != PinPolicy::None => plan,
+                planned => return self.unpinned(host, planned),
+            };
+            let seating = Seating::of(&plan, host);
+            let pus: Vec<_> = seating.cpus.iter().flatten().copied().collect();
+            let mut now = IN_USE.lock();
+            if *now == in_use {
+                now.extend(&pus);
+                let reasons = plan.reasons().to_vec();
+                return Ok(Placement { seating, lease: CoreLease(pus), reasons, warning: None });
+            }
         }
-    });
-    Placement {
-        cpus: vec![None; workers],
-        worker_at: Vec::new(),
-        rings: host.cores.rings(&vec![usize::MAX; workers]),
-        lease: CoreLease::default(),
-        warning,
+    }
+
+    fn unpinned(
+        &self,
+        host: &Topology,
+        planned: Result<Plan, heist_numa::Error>,
+    ) -> Result<Placement, heist_numa::Error> {
+        let count = |plan: Plan| plan.seats().len();
+        let on_all = |workers| Plan::new(host, host.allowed(), &self.wishes(workers)).map(count);
+        let workers = match (self.workers, &planned) {
+            (Some(workers), _) => workers,
+            (None, Ok(plan)) => plan.seats().len(),
+            (None, Err(_)) => on_all(None)?,
+        };
+        let warning = (self.pin != PinPolicy::None).then(|| match on_all(Some(workers)) {
+            Err(error) => format!("{error}: the workers are not pinned"),
+            Ok(_) => "other executors of this process have pinned the cores: the workers of this one are not pinned"
+                .to_owned(),
+        });
+        let plan = Plan::unpinned(workers);
+        Ok(Placement {
+            seating: Seating::of(&plan, host),
+            lease: CoreLease::default(),
+            reasons: plan.reasons().to_vec(),
+            warning,
+        })
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use heist::numa::Order;
 use heist::{Executor, PinPolicy};
-use heist_numa::{Cores, CpuSet};
+use heist_numa::{CpuSet, Topology};
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -25,8 +26,12 @@ fn alone(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn cores() -> Cores {
-    Cores::read(Path::new("/"), &mask()).unwrap()
+/// The cores of which a PU is in the mask, each by those PUs.
+fn cores() -> Vec<CpuSet> {
+    let mask = mask();
+    let host = Topology::of_host(&mask).unwrap();
+    let cores = host.cores().iter().map(|core| core.pus().intersection(&mask));
+    cores.filter(|pus| !pus.is_empty()).collect()
 }
 
 fn mask() -> CpuSet {
@@ -206,5 +211,42 @@ fn the_thread_that_builds_keeps_its_mask() {
         ex.submit(|| ()).result().unwrap();
         drop(ex);
         assert_eq!(mask(), before);
+    });
+}
+
+#[test]
+fn a_list_of_processing_units_and_cores_left_free_are_kept_to() {
+    alone(|| {
+        let last = mask().iter().last().unwrap();
+        let listed = Executor::builder().order(Order::List([last].into_iter().collect())).build().unwrap();
+        assert_eq!(masks(&listed), [[last]]);
+        assert!(listed.placement().iter().any(|reason| reason.contains(&last.to_string())), "{:?}", listed.placement());
+        drop(listed);
+        let all = cores().len();
+        let error = Executor::builder().leave_free(all).build().unwrap_err();
+        assert!(error.is_host(), "{error}");
+        if all > 1 {
+            let ex = Executor::builder().leave_free(1).build().unwrap();
+            assert!(ex.workers() < all && is_pinned(&ex));
+        }
+    });
+}
+
+#[test]
+fn each_processing_unit_may_have_a_worker() {
+    alone(|| {
+        let ex = Executor::builder().pin(PinPolicy::Pus).workers(mask().len()).build().unwrap();
+        assert!(is_pinned(&ex));
+        let mut pus = masks(&ex).concat();
+        pus.sort_unstable();
+        assert_eq!(pus, mask().iter().collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_list_outside_the_mask_is_an_error_that_names_it() {
+    alone(|| {
+        let error = Executor::builder().order(Order::List("4000".parse().unwrap())).build().unwrap_err();
+        assert!(error.is_host() && error.to_string().contains("4000"), "{error}");
     });
 }

@@ -77,3 +77,25 @@ fn on_a_recorded_host_nothing_is_pinned() {
         assert!(ex.warnings().is_empty());
     });
 }
+
+#[test]
+fn a_made_up_host_has_the_workers_and_domains_it_says_and_binds_nothing() {
+    let name = "a_made_up_host_has_the_workers_and_domains_it_says_and_binds_nothing";
+    with(name, &[("HEIST_TOPOLOGY", "2 domains × 3 cores × 2 threads")], || {
+        let ex = Executor::new().unwrap();
+        let workers = ex.stats().per_worker;
+        assert!(workers.iter().all(|worker| worker.cpu.is_none()));
+        assert_eq!(workers.iter().map(|worker| worker.domain).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);
+        assert_eq!(ex.gather(ex.map(0..1000, |i| i)).unwrap().len(), 1000);
+    });
+}
+
+#[test]
+fn a_made_up_host_that_makes_no_sense_is_an_error_that_names_it() {
+    let name = "a_made_up_host_that_makes_no_sense_is_an_error_that_names_it";
+    with(name, &[("HEIST_TOPOLOGY", "2 houses")], || {
+        let error = Executor::new().unwrap_err();
+        assert!(error.is_setting(), "{error}");
+        assert!(error.to_string().contains("HEIST_TOPOLOGY") && error.to_string().contains("2 houses"), "{error}");
+    });
+}

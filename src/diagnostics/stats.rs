@@ -45,12 +45,16 @@ pub struct WorkerStats {
     pub executed: u64,
     /// Entries taken from other workers: tasks, or parts of a `map`.
     pub stolen: u64,
+    /// Entries of those that came from other domains.
+    pub stolen_afar: u64,
     /// Times it went to sleep.
     pub parked: u64,
     /// Time without a task, up to the last time it found one.
     pub idle: Duration,
     /// The PU its threads are pinned to, if they are.
     pub cpu: Option<usize>,
+    /// The domain it sits on, one of those that the executor has workers on.
+    pub domain: usize,
 }
 
 impl Stats {
@@ -66,13 +70,15 @@ impl Stats {
             uptime: registry.started.elapsed(),
             per_worker: registry
                 .counters()
-                .zip(&registry.settings.cpus)
-                .map(|(counters, &cpu)| WorkerStats {
+                .zip(registry.settings.seating.cpus.iter().enumerate())
+                .map(|(counters, (worker, &cpu))| WorkerStats {
                     executed: counters.executed.read(),
                     stolen: counters.stolen.read(),
+                    stolen_afar: counters.stolen_afar.read(),
                     parked: counters.parked.read(),
                     idle: Duration::from_nanos(counters.idle_ns.read()),
                     cpu,
+                    domain: registry.domain_of_worker(worker),
                 })
                 .collect(),
         }

@@ -48,6 +48,9 @@ mod twin {
         pub(crate) fn is_empty(&self) -> bool {
             self.0.is_empty()
         }
+        pub(crate) fn len(&self) -> usize {
+            self.0.len()
+        }
         /// Takes the oldest item.
         pub(crate) fn steal(&self) -> Steal<T> {
             match self.0.steal() {

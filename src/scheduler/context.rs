@@ -50,6 +50,8 @@ pub(crate) struct Local {
     /// The executor that was counted for last, and this thread's counters there, null when there were none left.
     counted_for: Cell<u64>,
     counters: Cell<*const Counters>,
+    /// The executor and its count of sleeps when nobody was found idle in any other domain.
+    pub(super) found_nobody: Cell<(u32, u64)>,
 }
 
 thread_local! {
@@ -65,6 +67,7 @@ thread_local! {
             shard: Cell::new(usize::MAX),
             counted_for: Cell::new(u64::MAX),
             counters: Cell::new(std::ptr::null()),
+            found_nobody: Cell::new((u32::MAX, 0)),
         }
     };
 }

@@ -181,7 +181,7 @@ pub(super) fn run_own_batch(
 
 /// Runs a task, then a dependent that it made ready, and so on; further ones are queued.
 #[inline]
-fn execute(registry: &Registry, first: Started) {
+pub(super) fn execute(registry: &Registry, first: Started) {
     let mut direct = Direct { registry, next: None, left: DIRECT };
     let mut next = Some(first);
     while let Some(started) = next {
@@ -220,7 +220,13 @@ impl Direct<'_> {
 impl Finisher for Direct<'_> {
     #[inline]
     fn ready(&mut self, task: Ready) {
-        if self.next.is_none() && local(|local| local.worker().is_some_and(|worker| self.may_go_on(worker))) {
+        let is_free = self.next.is_none();
+        let is_mine = |local: &Local| {
+            let worker = local.worker();
+            worker.is_some_and(|worker| self.may_go_on(worker))
+                && self.registry.elsewhere(local, worker, &task).is_none()
+        };
+        if is_free && local(is_mine) {
             self.next = Some(task);
         } else {
             self.registry.queue(task);

@@ -37,6 +37,33 @@ impl Inbox {
         self.0.load(Ordering::Relaxed).is_null()
     }
 
+    /// Takes the newest entry. The others are out of sight for a moment.
+    pub(crate) fn take_one(&self) -> Option<Entry> {
+        let null = std::ptr::null_mut;
+        // ORDERING: Acquire; pairs with the Release of `push`.
+        let first = NonNull::new(self.0.swap(null(), Ordering::Acquire))?;
+        // SAFETY: a taken entry is the taker's, and so are those it is linked to.
+        let mut rest = unsafe { Entry::link(first).get() };
+        // ORDERING: Release; publishes the links, and the tasks once more.
+        while !rest.is_null() && self.0.compare_exchange(null(), rest, Ordering::Release, Ordering::Relaxed).is_err() {
+            // Some came meanwhile: they go on top.
+            // ORDERING: Acquire; as above.
+            let newer = self.0.swap(null(), Ordering::Acquire);
+            let mut last = NonNull::new(newer);
+            while let Some(entry) = last {
+                // SAFETY: as above.
+                let link = unsafe { Entry::link(entry) };
+                last = NonNull::new(link.get());
+                if last.is_none() {
+                    link.set(rest);
+                    rest = newer;
+                }
+            }
+        }
+        // SAFETY: the word is taken out of the list and used once.
+        unsafe { Entry::from_word(first.as_ptr()) }
+    }
+
     /// Takes all entries, newest first; so pushed on a LIFO deque, the oldest comes out first.
     pub(crate) fn take(&self) -> impl Iterator<Item = Entry> {
         // ORDERING: Acquire; pairs with the Release of `push`.

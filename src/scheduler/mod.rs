@@ -7,6 +7,8 @@ pub(crate) mod blocked;
 #[cfg(not(heist_loom))]
 mod context;
 #[cfg(not(heist_loom))]
+mod domain;
+#[cfg(not(heist_loom))]
 mod drive;
 mod ending;
 #[allow(unsafe_code, reason = "a word leads to a task or a batch")]
@@ -26,7 +28,11 @@ mod pace;
 #[cfg(not(heist_loom))]
 mod registry;
 #[cfg(not(heist_loom))]
+mod seating;
+#[cfg(not(heist_loom))]
 mod shutdown;
+#[cfg(all(test, not(heist_loom)))]
+mod simulation;
 #[allow(unsafe_code, reason = "a slot holds the word of an entry")]
 #[cfg(not(heist_loom))]
 mod slot;
@@ -50,5 +56,7 @@ pub(crate) use ending::Phase;
 pub(crate) use pace::Search;
 #[cfg(not(heist_loom))]
 pub(crate) use registry::{Registry, Settings};
+#[cfg(not(heist_loom))]
+pub(crate) use seating::Seating;
 #[cfg(not(heist_loom))]
 pub(crate) use wait::{Waited, help_newest, help_once, help_ready, is_elsewhere, sleep, wait};

@@ -86,7 +86,7 @@ impl Finisher for Direct<'_> {
     fn discarded(&mut self) {}
 }
 
-impl Workers for Pool {
+impl Workers for &Pool {
     fn has_work_in(&self, _group: usize) -> bool {
         !self.inbox.is_empty()
     }
@@ -96,6 +96,7 @@ impl Workers for Pool {
     fn beside(&self) -> Option<usize> {
         None
     }
+    fn pass_on(&self) {}
 }
 
 impl Pool {
@@ -106,7 +107,7 @@ impl Pool {
             this: this.clone(),
             ending: Ending::new(),
             inbox: Inbox::new(),
-            idle: Idle::new(workers),
+            idle: Idle::new(workers, None),
             parkers: (0..workers).map(|_| Parker::new()).collect(),
             counters: (0..=workers).map(|_| Counters::new()).collect(),
             ran: Tally::default(),
@@ -331,6 +332,32 @@ fn loom_inbox_pushes_and_takes() {
         taker.join().unwrap();
         pool.inbox.take().flat_map(Entry::tasks).for_each(|task| pool.run(task));
         assert!([a, b, c].iter().all(is_done));
+        assert_eq!(pool.ran.get(), 3);
+    });
+}
+
+/// One entry is taken from afar, and the others put back, beside a push and somebody who takes them all.
+#[test]
+fn loom_inbox_gives_one_and_keeps_the_rest() {
+    explore(70, || {
+        let pool = Pool::new(1);
+        let tasks = [(); 3].map(|()| pool.task(0));
+        let (handles, ready): (Vec<_>, Vec<_>) = tasks.into_iter().unzip();
+        let mut ready = ready.into_iter().map(Entry::of);
+        ready.by_ref().take(2).for_each(|entry| pool.inbox.push(entry));
+        let pusher = {
+            let (pool, last) = (pool.clone(), ready.next());
+            thread::spawn(move || last.into_iter().for_each(|entry| pool.inbox.push(entry)))
+        };
+        let taker = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.inbox.take().flat_map(Entry::tasks).for_each(|task| pool.run(task)))
+        };
+        pool.inbox.take_one().into_iter().flat_map(Entry::tasks).for_each(|task| pool.run(task));
+        pusher.join().unwrap();
+        taker.join().unwrap();
+        pool.inbox.take().flat_map(Entry::tasks).for_each(|task| pool.run(task));
+        assert!(handles.iter().all(is_done));
         assert_eq!(pool.ran.get(), 3);
     });
 }

@@ -1,22 +1,24 @@
 //! What the threads of one executor share.
 
+use std::ops::Range;
 use std::time::Instant;
 
-use super::context::{Local, SHARDS, local};
+use super::context::{Local, local};
+use super::domain::{Domain, Domains};
 use super::drive::live;
 use super::ending::{Ending, Phase};
 use super::entry::{Batch, Entry, Opened};
-use super::idle::{GROUP, Idle, Workers};
-use super::inbox::Inbox;
+use super::idle::GROUP;
 use super::outside::Outside;
 use super::outstanding::Outstanding;
 use super::pace::Search;
+use super::seating::Seating;
 use super::slot::Slot;
 use super::spare::Spares;
 use super::stuck::Stuck;
-use super::victim::Victims;
 use super::worker::Worker;
 use crate::counters::Counters;
+use crate::counters::ledger::Ledger;
 use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::AtomicUsize;
@@ -30,12 +32,7 @@ type Hook = Box<dyn Fn(usize) + Send + Sync>;
 /// What an executor is built with; every field is decided.
 pub(crate) struct Settings {
     pub(crate) workers: usize,
-    /// The PU of each worker, none for those that are not pinned.
-    pub(crate) cpus: Vec<Option<usize>>,
-    /// By PU, the worker that is pinned to its core; empty when none is pinned.
-    pub(crate) worker_at: Vec<Option<usize>>,
-    /// The victims of each worker, ring by ring.
-    pub(crate) rings: Vec<Vec<Vec<usize>>>,
+    pub(crate) seating: Seating,
     pub(crate) stack_size: usize,
     pub(crate) max_spare_threads: usize,
     pub(crate) seed: u64,
@@ -43,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
     pub(crate) on_start: Option<Hook>,
     pub(crate) on_stop: Option<Hook>,
+    /// Why the workers sit where they do, in words.
+    pub(crate) reasons: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -53,12 +52,13 @@ pub(crate) struct Registry {
     home: Home,
     pub(crate) settings: Settings,
     pub(super) slots: Box<[Slot]>,
-    pub(super) inboxes: Box<[Inbox]>,
-    pub(super) idle: Idle,
+    pub(super) domains: Domains,
     pub(super) ending: Ending,
     outside: Outside,
     pub(super) spares: Spares,
     pub(crate) outstanding: Outstanding,
+    /// What was scattered.
+    pub(crate) ledger: Arc<Ledger>,
     pub(super) stuck: Stuck,
     /// Itself, for the threads it makes.
     this: std::sync::Weak<Self>,
@@ -78,8 +78,27 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts the workers.
     pub(crate) fn start(settings: Settings, kept: Box<dyn Send>) -> Result<Arc<Self>, Error> {
+        let (registry, workers) = Self::assemble(settings, kept)?;
+        for worker in workers {
+            let index = worker.index;
+            if let Err((source, worker)) = registry.make_thread(Box::new(worker)) {
+                drop(worker);
+                let name = registry.thread_name(index);
+                registry.close(Phase::Cancelling);
+                registry.join();
+                return Err(Error::new(ErrorKind::Thread { name, source }));
+            }
+        }
+        Ok(registry)
+    }
+
+    /// Everything but the threads.
+    pub(super) fn assemble(settings: Settings, kept: Box<dyn Send>) -> Result<(Arc<Self>, Vec<Worker>), Error> {
         let deques: Vec<_> = (0..settings.workers).map(|_| Deque::new()).collect();
-        let slots = deques.iter().zip(&settings.cpus).map(|(deque, cpu)| Slot::new(deque, *cpu)).collect();
+        let seating = &settings.seating;
+        let slots = deques.iter().zip(&seating.cpus).map(|(deque, cpu)| Slot::new(deque, *cpu)).collect();
+        let domains = Domains::new(&seating.domains, seating.domain_at.clone());
+        let ledger = Ledger::new(&seating.domains.iter().map(Range::len).collect::<Vec<_>>());
         let number = Number::reserve().ok_or_else(|| {
             let most = task::MOST_EXECUTORS;
             Error::new(ErrorKind::Setting(format!("{most} executors live in this process; drop one first")))
@@ -89,12 +108,12 @@ impl Registry {
             number,
             home: Home(this.as_ptr()),
             slots,
-            inboxes: (0..settings.workers.div_ceil(GROUP)).map(|_| Inbox::new()).collect(),
-            idle: Idle::new(settings.workers),
+            domains,
             ending: Ending::new(),
             outside: Outside::new(),
             spares: Spares::new(settings.max_spare_threads),
             outstanding: Outstanding::new(),
+            ledger,
             stuck: Stuck::new(),
             this: this.clone(),
             handles: AtomicUsize::new(1),
@@ -109,19 +128,12 @@ impl Registry {
         });
         let scheduler: std::sync::Weak<dyn Schedule> = registry.this.clone();
         registry.number.announce(&registry.home, scheduler);
-        for (index, deque) in deques.into_iter().enumerate() {
-            let victims = Victims::new(&registry.settings.rings[index]);
+        let worker = |(index, deque): (usize, Deque<Entry>)| {
             let counters = registry.slots[index].counters.clone();
-            let worker = Worker::new(index, deque, counters, victims, &registry.settings);
-            if let Err((source, worker)) = registry.make_thread(worker) {
-                drop(worker);
-                let name = registry.thread_name(index);
-                registry.close(Phase::Cancelling);
-                registry.join();
-                return Err(Error::new(ErrorKind::Thread { name, source }));
-            }
-        }
-        Ok(registry)
+            Worker::new(index, deque, counters, &registry.settings)
+        };
+        let workers = deques.into_iter().enumerate().map(worker).collect();
+        Ok((registry, workers))
     }
 
     /// Makes a thread that drives `worker`.
@@ -191,44 +203,39 @@ impl Registry {
 
     // ---- queues
 
-    pub(super) fn inbox_of(&self, worker: usize) -> usize {
-        worker / GROUP
-    }
-
-    pub(super) fn inboxes_after(&self, own: usize) -> impl Iterator<Item = usize> {
-        let count = self.inboxes.len();
-        (1..count).map(move |step| (own + step) % count)
-    }
-
-    /// Whether any queue holds something.
-    pub(super) fn has_work(&self) -> bool {
-        (0..self.inboxes.len()).any(|group| self.has_work_in(group))
-    }
-
-    /// After something was pushed on a queue of the group of the worker `near`.
-    #[inline]
-    pub(super) fn notify(&self, near: usize) {
-        self.idle.notify(near, self);
-    }
-
-    pub(super) fn notify_if_work(&self) {
-        for group in 0..self.inboxes.len() {
-            if self.has_work_in(group) {
-                return self.notify(group * GROUP);
-            }
-        }
-    }
-
-    /// The inbox that the calling thread, which is no worker, pushes to.
-    #[inline]
-    pub(super) fn inbox_from_outside(&self, local: &Local) -> usize {
-        local.shard() * self.inboxes.len() / SHARDS
-    }
-
     /// Queues a ready task: on the deque of the calling worker, else in an inbox.
     #[inline]
     pub(crate) fn queue(&self, task: Ready) {
-        local(|local| self.put(local, local.worker_of(self), Entry::of(task)));
+        local(|local| {
+            let worker = local.worker_of(self);
+            match self.elsewhere(local, worker, &task) {
+                Some(domain) => self.put_on(local, domain, Entry::of(task)),
+                None => self.put(local, worker, Entry::of(task)),
+            }
+        });
+    }
+
+    /// The other domain that holds most of what a ready task works on.
+    #[inline]
+    pub(super) fn elsewhere(&self, local: &Local, worker: Option<&Worker>, task: &Ready) -> Option<usize> {
+        if !self.domains.are_many() {
+            return None;
+        }
+        let here = self.near(local, worker).domain;
+        task::affinity(task, here).filter(|&domain| domain != here)
+    }
+
+    /// Puts something into an inbox of a domain that the calling thread is no worker of.
+    #[inline(never)]
+    pub(super) fn put_on(&self, local: &Local, number: usize, entry: Entry) {
+        let domain = self.domains.get(number);
+        self.push(domain, number, domain.group_of_outsider(local), entry);
+    }
+
+    #[inline]
+    fn push(&self, domain: &Domain, number: usize, group: usize, entry: Entry) {
+        domain.inbox(group).push(entry);
+        domain.idle.notify_after_exchange(group * GROUP, self.view(number));
     }
 
     /// Puts something where the calling thread queues.
@@ -241,13 +248,12 @@ impl Registry {
                 } else {
                     worker.deque.push(entry);
                 }
-                self.notify(worker.index);
+                self.notify(worker.near);
             }
-            None => {
-                let inbox = self.inbox_from_outside(local);
-                self.inboxes[inbox].push(entry);
-                self.idle.notify_after_exchange(inbox * GROUP, self);
-            }
+            None => match self.domains.only() {
+                Some(domain) => self.push(domain, 0, domain.group_of_outsider(local), entry),
+                None => self.put_on(local, self.domain_of_outsider(local), entry),
+            },
         }
     }
 
@@ -292,8 +298,8 @@ impl Registry {
             let Some(seated) = worker else { return self.put(local, worker, entry) };
             match self.slots[seated.index].put_next(entry) {
                 Some(displaced) => self.put(local, worker, displaced),
-                None if is_new => self.notify(seated.index),
-                None => self.idle.notify_without_fence(seated.index, self),
+                None if is_new => self.notify(seated.near),
+                None => self.idle(seated.near).notify_without_fence(seated.near.worker, self.view(seated.near.domain)),
             }
         });
     }
@@ -347,23 +353,6 @@ impl Registry {
     /// The threads, to be joined.
     pub(super) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
         std::mem::take(&mut *self.threads.lock())
-    }
-}
-
-impl Workers for Registry {
-    fn has_work_in(&self, group: usize) -> bool {
-        let members = group * GROUP..self.slots.len().min((group + 1) * GROUP);
-        !self.inboxes[group].is_empty() || self.slots[members].iter().any(Slot::has_work)
-    }
-    fn wake(&self, worker: usize) {
-        if self.beside() == Some(worker) {
-            self.slots[worker].set_crowded();
-        }
-        self.slots[worker].parker.wake();
-    }
-    fn beside(&self) -> Option<usize> {
-        let workers = &self.settings.worker_at;
-        if workers.is_empty() { None } else { *workers.get(heist_numa::current_pu()?)? }
     }
 }
 

@@ -61,10 +61,9 @@ impl Registry {
     }
 
     fn wake_all(&self) {
-        for worker in 0..self.slots.len() {
-            if self.idle.unpark(worker) {
-                self.wake(worker);
-            }
+        for domain in 0..self.domains.count() {
+            let (here, view) = (self.domains.get(domain), self.view(domain));
+            (0..here.workers.len()).filter(|&worker| here.idle.unpark(worker)).for_each(|worker| view.wake(worker));
         }
         // A push may have seen the counts that were only raised for the look.
         fence(Ordering::SeqCst);

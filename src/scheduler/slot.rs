@@ -82,6 +82,12 @@ impl Slot {
         !self.stealer.is_empty() || !self.next.load(Ordering::Relaxed).is_null()
     }
 
+    /// Whether there is more than the worker will run next.
+    pub(super) fn has_much_work(&self) -> bool {
+        // ORDERING: Relaxed; as above.
+        self.stealer.len() + usize::from(!self.next.load(Ordering::Relaxed).is_null()) > 1
+    }
+
     /// Whether the thread on the seat should leave it to one that is back.
     #[inline]
     pub(super) fn is_wanted_back(&self) -> bool {

@@ -3,15 +3,15 @@
 use std::panic::Location;
 
 use super::context::{Local, local};
+use super::domain::Near;
 use super::ending::Phase;
 use super::entry::{Entry, MOST};
-use super::idle::GROUP;
 use super::inbox::Inbox;
 use super::registry::Registry;
 use crate::error::{TaskError, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::{Ordering, fence};
-use crate::task::{self, Birth, Finisher, Handle, Held, Schedule, Started, Typed, Work};
+use crate::task::{self, Anywhere, Birth, Finisher, Handle, Held, Lies, Ready, Schedule, Started, Typed, Work};
 
 /// Batches that are made for a worker when there are too few tasks for full ones.
 const PARTS: usize = 8;
@@ -80,6 +80,35 @@ impl Registry {
         task
     }
 
+    /// As [`submit`](Self::submit), to be run by a worker of `domain`, unless all of them are busy and others are not.
+    pub(crate) fn submit_on<W: Work>(
+        &self,
+        domain: usize,
+        location: &'static Location<'static>,
+        work: W,
+    ) -> Typed<W::Output> {
+        if self.may_refuse()
+            && let Err(error) = self.admit()
+        {
+            return task::with_error(self.birth(location), error);
+        }
+        let task = local(|local| {
+            let worker = local.worker_of(self);
+            self.count_for(local, worker, |counters| &counters.created, 1);
+            let (task, ready) = task::ready(self.birth_by(local, location), work);
+            if self.near(local, worker).domain == domain {
+                self.put(local, worker, Entry::of(ready));
+            } else {
+                self.put_on(local, domain, Entry::of(ready));
+            }
+            task
+        });
+        if self.may_refuse() {
+            self.withdraw_if_late(task.handle());
+        }
+        task
+    }
+
     /// False in the life of an executor in which everything is admitted.
     #[inline]
     fn may_refuse(&self) -> bool {
@@ -108,7 +137,7 @@ impl Registry {
 
     /// Cancels what lies in the inboxes of an executor that starts nothing any more.
     pub(super) fn cancel_inboxes(&self) {
-        for task in self.inboxes.iter().flat_map(Inbox::take).flat_map(Entry::tasks) {
+        for task in self.inboxes().flat_map(Inbox::take).flat_map(Entry::tasks) {
             task::cancel_queued(task, self.closed_error());
         }
     }
@@ -126,19 +155,10 @@ impl Registry {
         F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
         T: Send + 'static,
     {
-        let mut foreign = false;
-        inputs.visit(&mut |input| foreign |= input.head().executor != self.id);
-        if foreign || self.may_refuse() {
-            let refused = if foreign { Err(TaskError::new(TaskErrorKind::ForeignFuture)) } else { self.admit() };
-            if let Err(error) = refused {
-                return task::with_error(self.birth(location), error);
-            }
+        if let Err(error) = self.admit_after(&inputs) {
+            return task::with_error(self.birth(location), error);
         }
-        let birth = local(|local| {
-            self.count_for(local, local.worker_of(self), |counters| &counters.created, 1);
-            self.birth_by(local, location)
-        });
-        let (task, ready) = task::after(birth, inputs, tolerant, call);
+        let (task, ready) = self.make_after::<Anywhere, _, _, _>(location, inputs, tolerant, call);
         if let Some(ready) = ready {
             self.queue(ready);
             if self.may_refuse() {
@@ -146,6 +166,94 @@ impl Registry {
             }
         }
         task
+    }
+
+    /// Whether a task with these inputs is taken.
+    #[inline]
+    fn admit_after(&self, inputs: &impl Held) -> Result<(), TaskError> {
+        let mut foreign = false;
+        inputs.visit(&mut |input| foreign |= input.head().executor != self.id);
+        if foreign {
+            return Err(TaskError::new(TaskErrorKind::ForeignFuture));
+        }
+        if self.may_refuse() { self.admit() } else { Ok(()) }
+    }
+
+    /// Makes a task that is admitted, and counts it.
+    #[inline]
+    fn make_after<P, H, F, T>(
+        &self,
+        location: &'static Location<'static>,
+        inputs: H,
+        tolerant: bool,
+        call: F,
+    ) -> (Typed<T>, Option<Ready>)
+    where
+        P: Lies<T>,
+        H: Held,
+        F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
+        T: Send + 'static,
+    {
+        let birth = local(|local| {
+            self.count_for(local, local.worker_of(self), |counters| &counters.created, 1);
+            self.birth_by(local, location)
+        });
+        task::after::<P, _, _, _>(birth, inputs, tolerant, call)
+    }
+
+    /// Makes a task for each of `inputs`, whose values lie where `P` says. All that are ready are queued, each on its
+    /// domain, before anybody is woken.
+    pub(crate) fn submit_all_after<P, H, F, T>(
+        &self,
+        location: &'static Location<'static>,
+        inputs: impl IntoIterator<Item = (H, F)>,
+    ) -> Vec<Typed<T>>
+    where
+        P: Lies<T>,
+        H: Held,
+        F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
+        T: Send + 'static,
+    {
+        let inputs: Vec<_> = inputs.into_iter().collect();
+        let mut ready: Vec<Vec<Ready>> = (0..self.domain_count()).map(|_| Vec::new()).collect();
+        let here = local(|local| self.domain_here(local));
+        let make = |(inputs, call): (H, F)| {
+            if let Err(error) = self.admit_after(&inputs) {
+                return task::with_error(self.birth(location), error);
+            }
+            let (task, made) = self.make_after::<P, _, _, _>(location, inputs, false, call);
+            if let Some(made) = made {
+                let domain = task::affinity(&made, here).filter(|&domain| domain < ready.len());
+                ready[domain.unwrap_or(here)].push(made);
+            }
+            task
+        };
+        let tasks: Vec<_> = inputs.into_iter().map(make).collect();
+        let queued: Vec<_> =
+            ready.into_iter().enumerate().map(|(domain, ready)| self.queue_in_batches(domain, ready)).collect();
+        for (near, batches) in queued.into_iter().filter(|&(_, batches)| batches != 0) {
+            self.idle(near).notify_many(near.worker, batches, self.view(near.domain));
+        }
+        if self.may_refuse() {
+            tasks.iter().for_each(|task| self.withdraw_if_late(task.handle()));
+        }
+        tasks
+    }
+
+    /// Queues ready tasks on a domain, in batches: where, and how many. Nobody is woken.
+    fn queue_in_batches(&self, domain: usize, ready: Vec<Ready>) -> (Near, usize) {
+        let batch = (ready.len() / (PARTS * self.workers_of(domain).len())).clamp(1, MOST);
+        local(|local| {
+            let worker = local.worker_of(self).filter(|worker| worker.near.domain == domain);
+            let near = worker.map_or_else(|| self.near_on(local, domain), |worker| worker.near);
+            let mut ready = ready.into_iter();
+            let batches = std::iter::from_fn(|| Entry::of_all(ready.by_ref().take(batch)));
+            let queue = |entry| match worker {
+                Some(worker) => worker.deque.push(entry),
+                None => self.inbox(near).push(entry),
+            };
+            (near, batches.map(queue).count())
+        })
     }
 
     /// Makes many tasks, queued in batches. `works` may run code of the user's: none of it runs between the making of a
@@ -167,17 +275,13 @@ impl Registry {
             let batch = (expected.max(tasks.len()) / (PARTS * self.settings.workers)).clamp(1, MOST);
             some.extend(works.by_ref().take(batch));
             if some.is_empty() {
-                self.idle.notify_many(local(|local| self.near(local)), batches, self);
+                let near = local(|local| self.near(local, local.worker_of(self)));
+                self.idle(near).notify_many(near.worker, batches, self.view(near.domain));
                 break;
             }
             self.submit_batch(location, &mut some, &mut tasks);
         }
         tasks
-    }
-
-    /// A worker near which the calling thread queues.
-    fn near(&self, local: &Local) -> usize {
-        local.worker_of(self).map_or_else(|| self.inbox_from_outside(local) * GROUP, |worker| worker.index)
     }
 
     /// Makes tasks of `some` works, no more than go into a batch, and queues them in one step.

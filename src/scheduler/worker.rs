@@ -3,10 +3,13 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use super::domain::Near;
 use super::ending::Phase;
 use super::entry::{Batch, Entry, Opened};
+use super::inbox::Inbox;
 use super::pace::{Pace, watch};
 use super::registry::{Registry, Settings};
+use super::slot::Slot;
 use super::victim::{Random, Victims};
 use crate::counters::Counters;
 use crate::primitive::Padded;
@@ -27,6 +30,8 @@ const QUEUED_SINGLY: u32 = 32;
 const BURST: u64 = 64;
 /// How long a worker leaves its core to the thread that submits from there.
 const NAP: Duration = Duration::from_micros(500);
+/// How long a worker looks for work in its own domain before it does in others.
+const AFAR: Duration = Duration::from_micros(10);
 /// How long a worker sleeps before it gives memory back, and at most before it looks again.
 const TIDY: Duration = Duration::from_millis(100);
 const TIDY_MOST: Duration = Duration::from_secs(10);
@@ -36,6 +41,7 @@ const CLOSING_LOOK: Duration = Duration::from_millis(2);
 /// The private side of a worker. It moves from thread to thread; one thread drives it at a time.
 pub(crate) struct Worker {
     pub(super) index: usize,
+    pub(super) near: Near,
     pub(super) deque: Deque<Entry>,
     /// Those of its slot.
     pub(super) counters: Arc<Padded<Counters>>,
@@ -48,21 +54,22 @@ pub(crate) struct Worker {
     woken_at: Cell<u64>,
     /// Entries left behind by waiters since the last purge.
     left: Cell<usize>,
+    /// Whether it lives on what other domains have.
+    forages: Cell<bool>,
     pace: Pace,
 }
 
 impl Worker {
-    pub(super) fn new(
-        index: usize,
-        deque: Deque<Entry>,
-        counters: Arc<Padded<Counters>>,
-        victims: Victims,
-        settings: &Settings,
-    ) -> Box<Self> {
+    pub(super) fn new(index: usize, deque: Deque<Entry>, counters: Arc<Padded<Counters>>, settings: &Settings) -> Self {
+        let seating = &settings.seating;
+        let domain = seating.domains.iter().position(|workers| workers.contains(&index)).unwrap_or(0);
+        let near = Near { domain, worker: index - seating.domains.get(domain).map_or(0, |workers| workers.start) };
+        let victims = Victims::new(&seating.rings[index], &seating.domains, domain);
         let random = Random::new(settings.seed, index);
         let pace = Pace::new(settings.search);
-        Box::new(Self {
+        Self {
             index,
+            near,
             deque,
             counters,
             victims,
@@ -71,11 +78,13 @@ impl Worker {
             burst: Cell::new(0),
             woken_at: Cell::new(0),
             left: Cell::new(0),
+            forages: Cell::new(false),
             pace,
-        })
+        }
     }
 
-    /// The next task: own next-task slot and deque, own inbox, victims from near to far, other inboxes.
+    /// The next task: own next-task slot and deque, own inbox, victims of the own domain from near to far, its other
+    /// inboxes.
     #[inline]
     pub(super) fn find(&self, registry: &Registry) -> Option<Entry> {
         let finds = self.finds.get().wrapping_add(1);
@@ -86,7 +95,7 @@ impl Worker {
         {
             return Some(task);
         }
-        registry.slots[self.index].take_next().or_else(|| self.deque.pop()).or_else(|| self.find_far(registry))
+        registry.slots[self.index].take_next().or_else(|| self.deque.pop()).or_else(|| self.find_around(registry))
     }
 
     /// Counts something that is queued; whether that was so much at once that it goes into batches.
@@ -101,7 +110,7 @@ impl Worker {
     #[cold]
     pub(super) fn is_alone(&self, registry: &Registry) -> bool {
         let slot = &registry.slots[self.index];
-        !slot.has_work() && registry.inboxes[registry.inbox_of(self.index)].is_empty() && !slot.is_wanted_back()
+        !slot.has_work() && registry.inbox(self.near).is_empty() && !slot.is_wanted_back()
     }
 
     /// The rest of the batch in the next-task slot, unless something else is due first.
@@ -129,22 +138,44 @@ impl Worker {
         {
             return Some(task);
         }
-        self.take_inbox(registry, registry.inbox_of(self.index))
+        self.take_inbox(registry, registry.inbox(self.near))
     }
 
     #[inline(never)]
-    fn find_far(&self, registry: &Registry) -> Option<Entry> {
+    fn find_around(&self, registry: &Registry) -> Option<Entry> {
         // Nothing waits in the own queues. Counted from here, not from idle searches, whose number is a matter of time:
         // one worker repeats itself.
         self.finds.set(0);
-        let own = registry.inbox_of(self.index);
-        self.take_inbox(registry, own)
+        let found = self
+            .take_inbox(registry, registry.inbox(self.near))
             .or_else(|| self.steal(registry))
-            .or_else(|| registry.inboxes_after(own).find_map(|inbox| self.take_inbox(registry, inbox)))
+            .or_else(|| registry.inboxes_beside(self.near).find_map(|inbox| self.take_inbox(registry, inbox)));
+        if self.forages.get() {
+            self.forages.set(false);
+            return found.or_else(|| self.find_afar(registry, false));
+        }
+        found
     }
 
-    fn take_inbox(&self, registry: &Registry, inbox: usize) -> Option<Entry> {
-        let inbox = &registry.inboxes[inbox];
+    /// A task of another domain, with some more for those beside: out of `any`'s queue, or only of one who has more than
+    /// what is to run next, which is sooner done where it is.
+    #[cold]
+    pub(super) fn find_afar(&self, registry: &Registry, any: bool) -> Option<Entry> {
+        let random = self.random.next();
+        let is_worth_it = |slot: &Slot| if any { slot.has_work() } else { slot.has_much_work() };
+        let steal = |victim| {
+            if is_worth_it(&registry.slots[victim]) { self.steal_from(registry, victim) } else { None }
+        };
+        let found = self.victims.afar().find_map(|ring| {
+            let stolen = ring.order(random).find_map(steal);
+            stolen.or_else(|| ring.domains(random).find_map(|domain| registry.take_one_of(domain)))
+        })?;
+        self.forages.set(true);
+        self.counters.stolen_afar.bump(1 + self.deque.len() as u64);
+        Some(self.robbed(registry, found))
+    }
+
+    fn take_inbox(&self, registry: &Registry, inbox: &Inbox) -> Option<Entry> {
         if inbox.is_empty() {
             return None;
         }
@@ -162,7 +193,7 @@ impl Worker {
     /// What came along with a task, out of sight while it was moved, is there for others from now on.
     fn offer_rest(&self, registry: &Registry) {
         if !self.deque.is_empty() {
-            registry.notify(self.index);
+            registry.notify(self.near);
         }
     }
 
@@ -171,7 +202,7 @@ impl Worker {
         let next = registry.slots[self.index].take_next();
         let own = next.into_iter().chain(std::iter::from_fn(|| self.deque.pop()));
         let own: Vec<_> = own.filter_map(open_only).collect();
-        let inbox = registry.inboxes[registry.inbox_of(self.index)].take().filter_map(open_only);
+        let inbox = registry.inbox(self.near).take().filter_map(open_only);
         own.into_iter().rev().chain(inbox).for_each(|entry| self.deque.push(entry));
         self.offer_rest(registry);
     }
@@ -202,18 +233,23 @@ impl Worker {
     }
 
     fn steal(&self, registry: &Registry) -> Option<Entry> {
-        self.victims.order(self.random.next()).find_map(|victim| {
+        self.victims.near(self.random.next()).find_map(|victim| {
             let slot = &registry.slots[victim];
             // A look first: a steal costs a fence and an exchange even when there is nothing.
             if !slot.has_work() {
                 return None;
             }
             let entry = self.steal_from(registry, victim)?;
-            self.counters.stolen.bump(1 + self.deque.len() as u64);
-            let entry = self.halve(entry);
-            self.offer_rest(registry);
-            Some(entry)
+            Some(self.robbed(registry, entry))
         })
+    }
+
+    /// Counts what was stolen, and leaves some of it to others.
+    fn robbed(&self, registry: &Registry, entry: Entry) -> Entry {
+        self.counters.stolen.bump(1 + self.deque.len() as u64);
+        let entry = self.halve(entry);
+        self.offer_rest(registry);
+        entry
     }
 
     /// Half of a stolen batch is left for others to steal.
@@ -272,13 +308,15 @@ impl Worker {
     }
 
     fn search_and_sleep(&self, registry: &Registry, mut since: Instant) -> Option<Entry> {
-        let mut searching = !self.pace.time().is_zero() && registry.idle.start_search();
+        let idle = registry.idle(self.near);
+        let view = registry.view(self.near.domain);
+        let mut searching = !self.pace.time().is_zero() && idle.start_search();
         loop {
             if searching && let Some(found) = self.search(registry, since) {
-                registry.idle.end_search(registry);
+                idle.end_search(view);
                 return found;
             }
-            if registry.idle.park(self.index, searching, || registry.has_work() || self.must_leave(registry)) {
+            if idle.park(self.near.worker, searching, || registry.has_work() || self.must_leave(registry)) {
                 self.counters.parked.bump(1);
                 self.sleep(registry);
                 self.woken_at.set(self.counters.executed.read());
@@ -288,9 +326,10 @@ impl Worker {
         }
     }
 
-    /// Searches until the worker's time for it is over, at least once: a task, or the word that the seat is to be left.
+    /// Searches until the worker's time for it is over, at least once: a task, or the word that the seat is to be left. In
+    /// other domains last: whoever sits there comes first.
     fn search(&self, registry: &Registry, since: Instant) -> Option<Option<Entry>> {
-        let inbox = &registry.inboxes[registry.inbox_of(self.index)];
+        let inbox = registry.inbox(self.near);
         loop {
             if let Some(task) = self.find(registry) {
                 return Some(Some(task));
@@ -298,7 +337,15 @@ impl Worker {
             if self.must_leave(registry) {
                 return Some(None);
             }
-            if since.elapsed() >= self.pace.time() {
+            let elapsed = since.elapsed();
+            let is_over = elapsed >= self.pace.time();
+            if self.victims.has_afar()
+                && (is_over || elapsed >= AFAR)
+                && let Some(task) = self.find_afar(registry, is_over)
+            {
+                return Some(Some(task));
+            }
+            if is_over {
                 return None;
             }
             watch(inbox);

@@ -10,9 +10,10 @@ use super::handle::Handle;
 use super::header::{Header, VTable, edges};
 use super::recycle::{self, Class};
 use super::state::{Outcome, State};
+use super::whereabouts::Whereabouts;
 use crate::error::{TaskError, TaskErrorKind, TaskId};
 use crate::panics;
-use crate::primitive::atomic::{AtomicI32, AtomicU32};
+use crate::primitive::atomic::{AtomicI32, AtomicU32, Ordering};
 use crate::primitive::cell::{Cell, Witness};
 
 /// The closure of a task, with whatever it holds of its inputs.
@@ -21,6 +22,11 @@ pub(crate) trait Work: Send + 'static {
     /// Number of inputs; `None` when that is not a matter of the type.
     const INPUTS: Option<u32> = Some(0);
     fn run(self) -> Result<Self::Output, TaskErrorKind>;
+    /// Where the memory of its value lies.
+    fn whereabouts(value: &Self::Output) -> Whereabouts {
+        let _ = value;
+        Whereabouts::NOWHERE
+    }
     /// Calls `each` with every input.
     fn show_inputs(&self, each: &mut dyn FnMut(&Handle)) {
         let _ = each;
@@ -66,6 +72,7 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
         drop_value: Self::drop_value,
         value_needs_drop: std::mem::needs_drop::<T>(),
         value_offset: Self::PAYLOAD,
+        let_go: None,
         edges_offset: Self::EDGES,
         align: Self::ALIGN,
         inputs: W::INPUTS,
@@ -87,6 +94,11 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
         };
         let failed = panics::catch_here(|| match work.run() {
             Ok(value) => {
+                let at = W::whereabouts(&value);
+                if !at.is_nowhere() {
+                    // ORDERING: Relaxed; published with the value.
+                    head.pending.store(at.word(), Ordering::Relaxed);
+                }
                 // SAFETY: the closure is gone, so its place is the value's, and the claimer's alone until `finish`.
                 unsafe { task.cast::<u8>().add(Self::PAYLOAD).cast::<T>().write(value) };
                 None
@@ -139,6 +151,40 @@ impl<T: Send + 'static> Work for Never<T> {
     fn run(self) -> Result<T, TaskErrorKind> {
         Err(TaskErrorKind::PromiseDropped)
     }
+}
+
+/// A value with what goes when it goes.
+#[repr(C)]
+struct Kept<T, K> {
+    value: T,
+    with: K,
+}
+
+impl<T: Send + 'static, K: Send + 'static> Kept<T, K> {
+    const VTABLE: VTable =
+        VTable { let_go: Some(Self::let_go), name: std::any::type_name::<T>, ..Typed::<Never<Self>, Self>::VTABLE };
+
+    /// # Safety
+    /// The cell is of this type, its `value` was moved out, and `with` is touched by nobody any more.
+    unsafe fn let_go(task: NonNull<Header>) {
+        // SAFETY: the caller's promise.
+        let with = unsafe { (&raw mut (*super::header::value_pointer(task).cast::<Self>().as_ptr()).with).read() };
+        panics::catch_drop(|| drop(with));
+    }
+}
+
+/// A task that is done, with a value, which lies at `at`, and something that goes when the value goes.
+pub(crate) fn with_kept_value<T: Send + 'static, K: Send + 'static>(
+    birth: Birth,
+    value: T,
+    with: K,
+    at: Whereabouts,
+) -> NonNull<Header> {
+    let vtable: &'static VTable = const { &Kept::<T, K>::VTABLE };
+    let task = allocate(vtable, birth, State::done(Outcome::Value), 1, at.word(), 0);
+    // SAFETY: the cell was laid out for this type, and is not shared yet.
+    unsafe { set_value(task, Kept { value, with }) };
+    task
 }
 
 /// Bytes of a cell.
@@ -217,10 +263,10 @@ pub(crate) fn with_work<W: Work>(
     task
 }
 
-/// A task without a closure: its value, if any, is written by [`set_value`].
-pub(crate) fn without_work<T: Send + 'static>(birth: Birth, state: State, handles: u32) -> NonNull<Header> {
+/// A task without a closure: its value, which lies at `at`, if any, is written by [`set_value`].
+pub(crate) fn without_work<T: Send + 'static>(birth: Birth, state: State, at: Whereabouts) -> NonNull<Header> {
     let vtable: &'static VTable = const { &Typed::<Never<T>, T>::VTABLE };
-    allocate(vtable, birth, state, handles, 0, 0)
+    allocate(vtable, birth, state, 1, at.word(), 0)
 }
 
 /// Writes the value of a task without closure.

@@ -8,6 +8,7 @@ use super::header::{Header, Ready};
 use super::home;
 use super::listener::Listener;
 use super::state::{Cancel, List, Phase, Snapshot};
+use super::whereabouts::Whereabouts;
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
 use crate::primitive::cell::Cell;
@@ -22,6 +23,7 @@ const TOLERANT: usize = 1;
 #[derive(Debug)]
 #[repr(C, align(16))]
 pub(crate) struct Node {
+    /// The next in the list; in an edge whose input is done, the mark of its whereabouts.
     next: Cell<*const Node>,
     /// The dependent's address, with a flag in its lowest bit; 0 for a listener.
     dependent: usize,
@@ -48,6 +50,23 @@ impl Node {
         let node = node.as_ptr().cast_const();
         // SAFETY: the caller's promise.
         task.state.push(node, |next| unsafe { (*node).next.set(next) })
+    }
+
+    /// Notes in an edge, which is in no list any more, where the value of its input lies.
+    ///
+    /// # Safety
+    /// The edge is alive, and its input is not settled yet.
+    #[inline]
+    pub(super) unsafe fn mark(node: *const Self, at: Whereabouts) {
+        if !at.is_nowhere() {
+            // SAFETY: the caller's promise.
+            unsafe { (*node).next.set(at.into_mark()) };
+        }
+    }
+
+    /// Where the input of an edge lies; all inputs of its task are settled.
+    pub(super) fn whereabouts(&self) -> Whereabouts {
+        Whereabouts::of_mark(self.next.get())
     }
 
     fn dependent(&self) -> Option<(NonNull<Header>, bool)> {
@@ -89,9 +108,9 @@ pub(crate) fn fire(list: List, error: Option<TaskError>, mut ready: impl FnMut(R
     }
 }
 
-/// As [`fire`], of a task that has a value.
+/// As [`fire`], of a task that has a value, which lies at `at`.
 #[inline]
-pub(crate) fn fire_done(list: List, mut ready: impl FnMut(Ready)) {
+pub(crate) fn fire_done(list: List, at: Whereabouts, mut ready: impl FnMut(Ready)) {
     let mut node = list.0;
     // SAFETY: as in `fire_one`.
     if !unsafe { (*node).next.get() }.is_null() {
@@ -105,7 +124,11 @@ pub(crate) fn fire_done(list: List, mut ready: impl FnMut(Ready)) {
             None => unsafe { Listener::from_node(node) }.fire(),
             Some((dependent, _)) => {
                 // SAFETY: its edge was in the list, so the dependent is held until this, once.
-                if let Some(task) = unsafe { settle(dependent, 1) } {
+                let task = unsafe {
+                    Node::mark(node, at);
+                    settle(dependent, 1)
+                };
+                if let Some(task) = task {
                     ready(task);
                 }
             }

@@ -34,6 +34,8 @@ pub(crate) struct VTable {
     pub(crate) drop_value: unsafe fn(NonNull<Header>),
     pub(crate) value_needs_drop: bool,
     pub(crate) value_offset: usize,
+    /// Drops what lies behind a value that was moved out.
+    pub(crate) let_go: Option<unsafe fn(NonNull<Header>)>,
     pub(crate) edges_offset: usize,
     pub(crate) align: usize,
     /// Number of inputs; `None`: it is stored just before the edges.
@@ -49,7 +51,7 @@ pub(crate) struct Header {
     pub(crate) state: State,
     /// Handles and inputs of unfinished dependents; the value is kept while there is one.
     pub(crate) handles: AtomicU32,
-    /// Inputs that are missing, and one more while they are being registered.
+    /// Inputs that are missing, and one more while they are being registered; with a value, its whereabouts.
     pub(crate) pending: AtomicU32,
     pub(crate) vtable: &'static VTable,
     /// The next in an inbox, as the scheduler has it.

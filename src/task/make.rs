@@ -1,8 +1,9 @@
 //! How tasks are born: with a closure, after inputs, with a result, or to be fulfilled by somebody else.
 
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::cell::{Birth, Work, set_value, with_work, without_work};
+use super::cell::{Birth, Work, set_value, with_kept_value, with_work, without_work};
 use super::handle::Handle;
 use super::header::{Header, Ready};
 use super::home;
@@ -10,6 +11,7 @@ use super::nest::{self, Deferred};
 use super::run::{Elsewhere, finish, register, register_one};
 use super::state::{Outcome, State};
 use super::typed::Typed;
+use super::whereabouts::Whereabouts;
 use crate::error::{TaskError, TaskErrorKind};
 
 /// The one handle of a new task.
@@ -34,9 +36,9 @@ pub(crate) fn ready_unwanted<W: Work>(birth: Birth, work: W) -> Ready {
     Ready(with_work(birth, State::open_unwanted(), 0, 0, 0, false, work))
 }
 
-/// A task that is done, with a value.
-pub(crate) fn with_value<T: Send + 'static>(birth: Birth, value: T) -> Typed<T> {
-    let task = without_work::<T>(birth, State::done(Outcome::Value), 1);
+/// A task that is done, with a value, which lies at `at`.
+pub(crate) fn with_value<T: Send + 'static>(birth: Birth, value: T, at: Whereabouts) -> Typed<T> {
+    let task = without_work::<T>(birth, State::done(Outcome::Value), at);
     // SAFETY: just born so; nobody else knows of it before its value is there.
     unsafe {
         set_value(task, value);
@@ -44,9 +46,20 @@ pub(crate) fn with_value<T: Send + 'static>(birth: Birth, value: T) -> Typed<T> 
     }
 }
 
+/// As [`with_value`], with something that goes when the value goes, dropped or moved out.
+pub(crate) fn with_value_and<T: Send + 'static, K: Send + 'static>(
+    birth: Birth,
+    value: T,
+    with: K,
+    at: Whereabouts,
+) -> Typed<T> {
+    // SAFETY: just born so; a `T` is the first of what lies in the cell.
+    unsafe { first(with_kept_value(birth, value, with, at)) }
+}
+
 /// A task that is done, with an error.
 pub(crate) fn with_error<T: Send + 'static>(birth: Birth, error: TaskError) -> Typed<T> {
-    let task = without_work::<T>(birth, State::done(Outcome::Error(error.into_word())), 1);
+    let task = without_work::<T>(birth, State::done(Outcome::Error(error.into_word())), Whereabouts::NOWHERE);
     // SAFETY: just born so.
     unsafe { first(task) }
 }
@@ -112,14 +125,31 @@ tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
 
-/// A closure with the inputs it borrows from.
-struct After<H, F> {
-    inputs: H,
-    call: F,
+/// Where the values of some tasks lie.
+pub(crate) trait Lies<T>: Send + 'static {
+    fn whereabouts(value: &T) -> Whereabouts;
 }
 
-impl<H, F, T> Work for After<H, F>
+/// Nowhere in particular.
+pub(crate) struct Anywhere;
+
+impl<T> Lies<T> for Anywhere {
+    #[inline]
+    fn whereabouts(_: &T) -> Whereabouts {
+        Whereabouts::NOWHERE
+    }
+}
+
+/// A closure with the inputs it borrows from.
+struct After<P, H, F> {
+    inputs: H,
+    call: F,
+    place: PhantomData<P>,
+}
+
+impl<P, H, F, T> Work for After<P, H, F>
 where
+    P: Lies<T>,
     H: Held,
     F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
     T: Send + 'static,
@@ -130,20 +160,26 @@ where
     fn run(self) -> Result<T, TaskErrorKind> {
         (self.call)(&self.inputs)
     }
+    #[inline]
+    fn whereabouts(value: &T) -> Whereabouts {
+        P::whereabouts(value)
+    }
     fn show_inputs(&self, each: &mut dyn FnMut(&Handle)) {
         self.inputs.visit(each);
     }
 }
 
-/// A task that waits for `inputs`, and then is ready. A tolerant one also runs when they have failed.
-pub(crate) fn after<H, F, T>(birth: Birth, inputs: H, tolerant: bool, call: F) -> (Typed<T>, Option<Ready>)
+/// A task that waits for `inputs`, and then is ready. A tolerant one also runs when they have failed. `P` says where its
+/// value lies.
+pub(crate) fn after<P, H, F, T>(birth: Birth, inputs: H, tolerant: bool, call: F) -> (Typed<T>, Option<Ready>)
 where
+    P: Lies<T>,
     H: Held,
     F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
     T: Send + 'static,
 {
     if H::COUNT == Some(1) {
-        return after_one(birth, inputs, tolerant, call);
+        return after_one::<P, _, _, _>(birth, inputs, tolerant, call);
     }
     let tasks = Tasks::of(&inputs);
     // So many edges have no room in any memory.
@@ -152,7 +188,7 @@ where
         0 | 1 => (State::open(), count),
         _ => (State::running(), count + 1),
     };
-    let task = with_work(birth, state, 1, pending, count, tolerant, After { inputs, call });
+    let task = with_work(birth, state, 1, pending, count, tolerant, After { inputs, call, place: PhantomData::<P> });
     // SAFETY: just born so, with the inputs in its closure.
     unsafe {
         let handle = first(task);
@@ -163,15 +199,16 @@ where
 
 /// As [`after`], for what is one input.
 #[inline]
-fn after_one<H, F, T>(birth: Birth, inputs: H, tolerant: bool, call: F) -> (Typed<T>, Option<Ready>)
+fn after_one<P, H, F, T>(birth: Birth, inputs: H, tolerant: bool, call: F) -> (Typed<T>, Option<Ready>)
 where
+    P: Lies<T>,
     H: Held,
     F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
     T: Send + 'static,
 {
     let mut input = NonNull::dangling();
     inputs.visit(&mut |handle| input = handle.task());
-    let task = with_work(birth, State::open(), 1, 1, 1, tolerant, After { inputs, call });
+    let task = with_work(birth, State::open(), 1, 1, 1, tolerant, After { inputs, call, place: PhantomData::<P> });
     // SAFETY: just born so, with the one input in its closure.
     unsafe { (first(task), register_one(task, tolerant, input)) }
 }
@@ -215,7 +252,7 @@ impl Tasks {
 #[must_use]
 pub(crate) struct Unkept<T> {
     task: NonNull<Header>,
-    value: std::marker::PhantomData<fn(T)>,
+    value: PhantomData<fn(T)>,
 }
 
 // SAFETY: it brings a `T: Send` from its thread to the task's.
@@ -225,9 +262,9 @@ unsafe impl<T: Send> Sync for Unkept<T> {}
 
 /// A task to be fulfilled, and the claim to do it with, which must be used once.
 pub(crate) fn unkept<T: Send + 'static>(birth: Birth) -> (Unkept<T>, Typed<T>) {
-    let task = without_work::<T>(birth, State::running(), 1);
+    let task = without_work::<T>(birth, State::running(), Whereabouts::NOWHERE);
     // SAFETY: just born so.
-    (Unkept { task, value: std::marker::PhantomData }, unsafe { first(task) })
+    (Unkept { task, value: PhantomData }, unsafe { first(task) })
 }
 
 impl<T: Send + 'static> Unkept<T> {

@@ -17,6 +17,7 @@ mod run;
 mod shared;
 mod state;
 mod typed;
+mod whereabouts;
 
 pub(crate) use cell::{Birth, Work};
 pub(crate) use dependents::{fail, fire, listen, withdraw};
@@ -28,7 +29,9 @@ pub(crate) use home::MOST as MOST_EXECUTORS;
 pub(crate) use home::{Home, Number, generation};
 pub(crate) use listener::{Action, Listener};
 pub(crate) use make::Held;
-pub(crate) use make::{Unkept, after, ready, ready_unwanted, unkept, with_error, with_value};
+pub(crate) use make::{
+    Anywhere, Lies, Unkept, after, ready, ready_unwanted, unkept, with_error, with_value, with_value_and,
+};
 pub(crate) use recycle::Pooled;
 #[cfg(not(heist_loom))]
 pub(crate) use recycle::{keeps_memory, rest};
@@ -37,3 +40,4 @@ pub(crate) use run::{Finisher, Help, Started, cancel, cancel_queued, help, if_op
 pub(crate) use shared::{Dealer, Stateless};
 pub(crate) use state::Phase;
 pub(crate) use typed::{Input, Typed};
+pub(crate) use whereabouts::{Whereabouts, affinity};

@@ -8,7 +8,8 @@ use super::handle::{Handle, drop_result, schedule};
 use super::header::{Header, Ready, Schedule, edges};
 use super::home::{self, Home, Kept};
 use super::nest;
-use super::state::{Claim, Entry, Finish, Outcome, Snapshot, Unclaim};
+use super::state::{Claim, Entry, Finish, Outcome, Phase, Snapshot, Unclaim};
+use super::whereabouts::Whereabouts;
 use crate::error::TaskError;
 use crate::primitive::atomic::Ordering;
 
@@ -156,6 +157,8 @@ pub(super) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
         // SAFETY: the caller's promise.
         return unsafe { finish_failed(task, outcome, held, by) };
     }
+    // For the dependents, taken while the task is surely there.
+    let at = Whereabouts::of_done(head);
     match head.state.finish(outcome, held) {
         Finish::Finished { list, unwanted } => {
             if unwanted {
@@ -163,7 +166,7 @@ pub(super) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
                 unsafe { bury(task) };
             }
             if !list.0.is_null() {
-                fire_done(list, |task| by.ready(task));
+                fire_done(list, at, |task| by.ready(task));
             }
             by.finished();
         }
@@ -308,8 +311,11 @@ pub(crate) unsafe fn register(task: NonNull<Header>, tolerant: bool, inputs: &[N
         // drop yet. (A single edge that is taken ends the loop before the closure can matter again.)
         if let Err(snapshot) = unsafe { Node::push(edges.add(index), input.as_ref()) } {
             done += 1;
-            // SAFETY: as above.
-            error = error.or_else(|| unsafe { error_of(snapshot) });
+            // SAFETY: as above. A task that waits for several inputs is not settled before all of them are seen to.
+            unsafe {
+                Node::mark(edges.add(index).as_ptr(), whereabouts(input.as_ref(), snapshot));
+                error = error.or_else(|| error_of(snapshot));
+            }
         }
     }
     if !tolerant && let Some(error) = error {
@@ -338,8 +344,16 @@ pub(crate) unsafe fn register_one(task: NonNull<Header>, tolerant: bool, input: 
     match unsafe { Node::push(edges(task).cast(), input.as_ref()) } {
         Ok(()) => None,
         // SAFETY: the edge was not pushed, so the input is alive and is settled here.
-        Err(done) => unsafe { settle_newborn(task, tolerant, done) },
+        Err(done) => unsafe {
+            Node::mark(edges(task).cast().as_ptr(), whereabouts(input.as_ref(), done));
+            settle_newborn(task, tolerant, done)
+        },
     }
+}
+
+/// Where the value of a done task lies.
+fn whereabouts(task: &Header, done: Snapshot) -> Whereabouts {
+    if done.phase() == Phase::Value { Whereabouts::of_done(task) } else { Whereabouts::NOWHERE }
 }
 
 /// # Safety

@@ -83,6 +83,9 @@ impl<T> Typed<T> {
         unsafe {
             task.as_ref().payload.write();
             let value = value_pointer(task).cast::<T>().read();
+            if let Some(let_go) = task.as_ref().vtable.let_go {
+                let_go(task);
+            }
             if task.as_ref().state.retire() {
                 cell::free(task);
             }

@@ -3,11 +3,14 @@
 
 #[cfg(all(test, heist_loom))]
 mod models;
+#[cfg(all(test, heist_loom))]
+mod models_afar;
 mod parked;
 #[cfg(all(test, not(heist_loom)))]
 mod tests;
 
 use crate::primitive::atomic::{AtomicU64, Ordering, fence};
+use crate::primitive::sync::Arc;
 use crate::primitive::{Padded, fence_after_exchange};
 use parked::Parked;
 
@@ -15,23 +18,45 @@ use parked::Parked;
 pub(crate) const GROUP: usize = 8;
 
 const PARKED: u64 = 1 << 32;
+/// Set in the counts of a domain that is not the only one: somebody may sleep in another.
+const OTHERS: u64 = 1 << 63;
 
-/// What the protocol asks of those whom it puts to sleep and has woken.
-pub(crate) trait Workers {
-    /// Whether a queue of this group holds something.
+/// What the protocol asks of those whom it puts to sleep and has woken: the workers of one domain.
+pub(crate) trait Workers: Copy {
+    /// Whether a queue of this group holds something. The group after the last one is all other domains.
     fn has_work_in(&self, group: usize) -> bool;
     /// Ends the sleep of a worker whose bit was taken.
     fn wake(&self, worker: usize);
     /// The worker whose core the calling thread runs on: it would have to share.
     fn beside(&self) -> Option<usize>;
+    /// None of these sleeps who could take what lies in a queue: tells other domains.
+    fn pass_on(&self);
 }
 
-/// The event count of an executor's workers.
+/// How often somebody went to sleep in any of several domains. Who has found nobody idle in any need not look again before
+/// it changes.
+#[derive(Debug)]
+pub(crate) struct Sleeps(Padded<AtomicU64>);
+
+impl Sleeps {
+    pub(crate) fn new() -> Self {
+        Self(Padded(AtomicU64::new(0)))
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        // ORDERING: Acquire; pairs with the change in `park`: who reads it sees the sleeper counted.
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The event count of the workers of one domain.
 #[derive(Debug)]
 pub(crate) struct Idle {
     words: Padded<Words>,
     parked: Parked,
     groups: usize,
+    /// Of this domain and others, if there are any.
+    sleeps: Option<Arc<Sleeps>>,
     /// No more than so many search at once.
     limit: u64,
 }
@@ -39,7 +64,7 @@ pub(crate) struct Idle {
 /// On one line, since who reads or writes the second has just read or written the first.
 #[derive(Debug)]
 struct Words {
-    /// Low half: workers that search. High half: workers that are parked.
+    /// Low half: workers that search. High half: workers that are parked, and whether there are other domains.
     ///
     /// ORDERING: every change is an AcqRel read-modify-write, which keeps the steps of one worker in order and pairs with
     /// the next change; what a push and a worker must see of each other is ordered by the fences.
@@ -54,7 +79,12 @@ fn searching(counts: u64) -> u64 {
 }
 
 fn parked(counts: u64) -> u64 {
-    counts / PARKED
+    (counts & !OTHERS) / PARKED
+}
+
+/// Whether somebody sleeps, as far as can be told from here.
+fn has_sleepers(counts: u64) -> bool {
+    counts >= PARKED
 }
 
 fn missed_bit(near: usize) -> u64 {
@@ -62,11 +92,16 @@ fn missed_bit(near: usize) -> u64 {
 }
 
 impl Idle {
-    pub(crate) fn new(workers: usize) -> Self {
+    /// One of several domains is told what they share.
+    pub(crate) fn new(workers: usize, sleeps: Option<Arc<Sleeps>>) -> Self {
         Self {
-            words: Padded(Words { counts: AtomicU64::new(0), missed: AtomicU64::new(0) }),
+            words: Padded(Words {
+                counts: AtomicU64::new(if sleeps.is_some() { OTHERS } else { 0 }),
+                missed: AtomicU64::new(0),
+            }),
             parked: Parked::new(workers),
             groups: workers.div_ceil(GROUP),
+            sleeps,
             limit: (workers as u64).div_ceil(2),
         }
     }
@@ -84,7 +119,7 @@ impl Idle {
     /// After something was pushed on a queue of the group of `near`: wakes one worker, if nobody searches and somebody
     /// sleeps.
     #[inline]
-    pub(crate) fn notify(&self, near: usize, workers: &impl Workers) {
+    pub(crate) fn notify(&self, near: usize, workers: impl Workers) {
         // FENCE A of the README.
         fence(Ordering::SeqCst);
         self.notify_without_fence(near, workers);
@@ -92,7 +127,7 @@ impl Idle {
 
     /// As [`notify`](Self::notify), when the push was a read-modify-write, and the last thing the caller did.
     #[inline]
-    pub(crate) fn notify_after_exchange(&self, near: usize, workers: &impl Workers) {
+    pub(crate) fn notify_after_exchange(&self, near: usize, workers: impl Workers) {
         // FENCE A of the README.
         fence_after_exchange();
         self.notify_without_fence(near, workers);
@@ -101,46 +136,78 @@ impl Idle {
     /// As [`notify`](Self::notify), after what a worker had in hand was put back where others see it: at worst somebody
     /// sleeps through the one task that the worker is about to run.
     #[inline]
-    pub(crate) fn notify_without_fence(&self, near: usize, workers: &impl Workers) {
+    pub(crate) fn notify_without_fence(&self, near: usize, workers: impl Workers) {
         let counts = self.counts();
-        if parked(counts) != 0 && (searching(counts) == 0 || self.missed() & missed_bit(near) == 0) {
-            self.wake_or_miss(near, workers);
+        if has_sleepers(counts) && (searching(counts) == 0 || self.missed() & missed_bit(near) == 0) {
+            self.wake_or_pass_on(near, workers);
         }
     }
 
-    /// Behind a fence: wakes a sleeper, or leaves word for the last searcher to leave.
+    fn has_others(&self) -> bool {
+        self.sleeps.is_some()
+    }
+
     #[cold]
-    fn wake_or_miss(&self, near: usize, workers: &impl Workers) {
+    fn wake_or_pass_on(&self, near: usize, workers: impl Workers) {
+        if !self.wake_or_miss(near, workers) && self.has_others() {
+            workers.pass_on();
+        }
+    }
+
+    /// After a push in another domain, behind its fence, where nobody sleeps. False when nobody sleeps here either.
+    pub(crate) fn notify_from_afar(&self, workers: impl Workers) -> bool {
+        let near = self.groups * GROUP;
+        if self.counts() & !OTHERS == 0 {
+            return false;
+        }
+        // Whoever is woken takes one task, and there may be more: the word stays for the next.
+        self.miss(missed_bit(near));
+        // FENCE D of the README, also when the bit was set before: whoever set it does not come by the same domains.
+        fence(Ordering::SeqCst);
+        self.wake_or_miss(near, workers)
+    }
+
+    /// Behind a fence: wakes a sleeper, or leaves word for the last searcher to leave. False when there is neither.
+    fn wake_or_miss(&self, near: usize, workers: impl Workers) -> bool {
         let mut counts = self.counts();
-        while parked(counts) != 0 {
+        while has_sleepers(counts) {
             if searching(counts) != 0 {
                 if !self.miss(missed_bit(near)) {
-                    return;
+                    return true;
                 }
                 // FENCE D of the README.
                 fence(Ordering::SeqCst);
                 counts = self.counts();
                 continue;
             }
+            if parked(counts) == 0 {
+                return false;
+            }
             // The woken worker counts as searching from here on: a burst of pushes wakes one.
             // ORDERING: AcqRel; keeps the steps of one waker in order.
             match self.words.counts.compare_exchange_weak(counts, counts + 1, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
                     if let Some(worker) = self.unpark_near(near, workers.beside()) {
-                        return workers.wake(worker);
+                        if self.groups > 1 {
+                            // He may take what came to another group: whoever leaves last looks here.
+                            self.miss(missed_bit(near));
+                        }
+                        workers.wake(worker);
+                        return true;
                     }
                     // All sleepers left by themselves. Leave as a searcher leaves: look again.
                     self.words.counts.fetch_sub(1, Ordering::AcqRel);
                     fence(Ordering::SeqCst);
                     // By the bits: a count that a leaving sleeper has yet to take back would keep us here until it runs.
                     if !self.parked.any() {
-                        return;
+                        return false;
                     }
                     counts = self.counts();
                 }
                 Err(now) => counts = now,
             }
         }
+        false
     }
 
     /// Whether the caller is the one who set these bits.
@@ -151,15 +218,15 @@ impl Idle {
     }
 
     /// After `tasks` tasks were pushed at once: wakes as many sleepers, or all there are.
-    pub(crate) fn notify_many(&self, near: usize, tasks: usize, workers: &impl Workers) {
+    pub(crate) fn notify_many(&self, near: usize, tasks: usize, workers: impl Workers) {
         // FENCE A of the README.
         fence(Ordering::SeqCst);
         let already = searching(self.counts()) as usize;
         if parked(self.counts()) == 0 {
-            return;
+            return self.notify_without_fence(near, workers);
         }
         let avoid = workers.beside();
-        for _ in already..tasks {
+        for task in already..tasks {
             self.words.counts.fetch_add(1, Ordering::AcqRel);
             let Some(worker) = self.unpark_near(near, avoid) else {
                 self.words.counts.fetch_sub(1, Ordering::AcqRel);
@@ -167,6 +234,10 @@ impl Idle {
             };
             workers.wake(worker);
             if parked(self.counts()) == 0 {
+                if self.has_others() && (already != 0 || task + 1 < tasks) {
+                    // Some are left to those who search, or to other domains.
+                    self.notify(near, workers);
+                }
                 return;
             }
         }
@@ -208,9 +279,9 @@ impl Idle {
 
     /// A searcher leaves: he found work, or his seat is wanted. The last one looks where pushes woke nobody because of
     /// the searchers, and has another woken if something lies there.
-    pub(crate) fn end_search(&self, workers: &impl Workers) {
+    pub(crate) fn end_search(&self, workers: impl Workers) {
         let before = self.words.counts.fetch_sub(1, Ordering::AcqRel);
-        if searching(before) == 1 && parked(before) != 0 {
+        if searching(before) == 1 && has_sleepers(before) {
             // FENCE C of the README.
             fence(Ordering::SeqCst);
             if self.missed() != 0 {
@@ -220,19 +291,20 @@ impl Idle {
     }
 
     #[cold]
-    fn look_for_missed(&self, workers: &impl Workers) {
+    fn look_for_missed(&self, workers: impl Workers) {
         // ORDERING: Relaxed; ordered by the fences of the protocol.
         let mut bits = self.words.missed.swap(0, Ordering::Relaxed);
         // FENCE E of the README.
         fence(Ordering::SeqCst);
         while bits != 0 {
-            let mut groups = (bits.trailing_zeros() as usize..self.groups).step_by(u64::BITS as usize);
+            let all = self.groups + usize::from(self.has_others());
+            let mut groups = (bits.trailing_zeros() as usize..all).step_by(u64::BITS as usize);
             if let Some(group) = groups.find(|&group| workers.has_work_in(group)) {
                 // There may be more than the one who is woken takes: whoever leaves last looks again.
                 self.miss(bits);
                 // FENCE D of the README.
                 fence(Ordering::SeqCst);
-                return self.wake_or_miss(group * GROUP, workers);
+                return self.wake_or_pass_on(group * GROUP, workers);
             }
             bits &= bits - 1;
         }
@@ -244,6 +316,10 @@ impl Idle {
         // The count first, and last when a bit is taken: there are never more sleepers than it says.
         self.words.counts.fetch_add(PARKED - u64::from(was_searching), Ordering::AcqRel);
         self.parked.set(worker);
+        if let Some(sleeps) = &self.sleeps {
+            // ORDERING: AcqRel; as in `Sleeps::read`.
+            sleeps.0.fetch_add(1, Ordering::AcqRel);
+        }
         // FENCE B of the README.
         fence(Ordering::SeqCst);
         if !work() {

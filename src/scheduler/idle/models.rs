@@ -24,7 +24,7 @@ struct Pool {
 impl Pool {
     fn new(workers: usize, items: usize, together: usize) -> Arc<Self> {
         Arc::new(Self {
-            idle: Idle::new(workers),
+            idle: Idle::new(workers, None),
             parkers: (0..workers).map(|_| Parker::new()).collect(),
             queued: AtomicUsize::new(0),
             left: AtomicUsize::new(items),
@@ -115,7 +115,7 @@ impl Pool {
     }
 }
 
-impl Workers for Pool {
+impl Workers for &Pool {
     fn has_work_in(&self, _group: usize) -> bool {
         self.has_work()
     }
@@ -125,6 +125,7 @@ impl Workers for Pool {
     fn beside(&self) -> Option<usize> {
         None
     }
+    fn pass_on(&self) {}
 }
 
 /// `workers` drain what `push` brings, and nothing of the protocol's is left over.
@@ -192,7 +193,7 @@ struct Sleepers {
 impl Sleepers {
     /// The first `searching` of the workers search, the others sleep.
     fn new(workers: usize, searching: usize) -> Arc<Self> {
-        let sleepers = Self { idle: Idle::new(workers), queued: AtomicUsize::new(0), woken: Default::default() };
+        let sleepers = Self { idle: Idle::new(workers, None), queued: AtomicUsize::new(0), woken: Default::default() };
         assert!((0..searching).all(|_| sleepers.idle.start_search()));
         assert!((searching..workers).all(|worker| sleepers.idle.park(worker, false, || false)));
         Arc::new(sleepers)
@@ -214,7 +215,7 @@ impl Sleepers {
     }
 }
 
-impl Workers for Sleepers {
+impl Workers for &Sleepers {
     fn has_work_in(&self, group: usize) -> bool {
         // ORDERING: Relaxed, as the looks of the protocol are.
         group == 1 && self.queued.load(Ordering::Relaxed) != 0
@@ -225,6 +226,7 @@ impl Workers for Sleepers {
     fn beside(&self) -> Option<usize> {
         None
     }
+    fn pass_on(&self) {}
 }
 
 /// A batch and a push wake nobody twice, and no fewer than the batch has tasks.
@@ -314,7 +316,7 @@ fn loom_push_beside_a_waker_who_finds_nobody() {
         sleepers.idle.end_search(&*sleepers);
         let sleeper = {
             let sleepers = sleepers.clone();
-            thread::spawn(move || sleepers.idle.park(0, false, || sleepers.has_work_in(1)))
+            thread::spawn(move || sleepers.idle.park(0, false, || (&*sleepers).has_work_in(1)))
         };
         let pusher = {
             let sleepers = sleepers.clone();

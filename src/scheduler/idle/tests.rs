@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use super::{GROUP, Idle, Workers};
+use super::{GROUP, Idle, Sleeps, Workers};
+use crate::primitive::sync::Arc;
 
 /// Queues of which only the lengths are kept, by group.
 struct Pool {
@@ -10,17 +11,23 @@ struct Pool {
     queued: Mutex<Vec<usize>>,
     woken: Mutex<Vec<usize>>,
     looks: Mutex<Vec<usize>>,
+    passed_on: Mutex<usize>,
     beside: Option<usize>,
 }
 
 impl Pool {
-    /// All workers sleep.
+    /// All workers sleep; the last queue is that of other domains, if there are any.
     fn new(workers: usize) -> Self {
+        Self::of_domain(workers, false)
+    }
+
+    fn of_domain(workers: usize, has_others: bool) -> Self {
         let pool = Self {
-            idle: Idle::new(workers),
-            queued: Mutex::new(vec![0; workers.div_ceil(GROUP)]),
+            idle: Idle::new(workers, has_others.then(|| Arc::new(Sleeps::new()))),
+            queued: Mutex::new(vec![0; workers.div_ceil(GROUP) + usize::from(has_others)]),
             woken: Mutex::default(),
             looks: Mutex::default(),
+            passed_on: Mutex::default(),
             beside: None,
         };
         assert!((0..workers).all(|worker| pool.idle.park(worker, false, || false)));
@@ -53,7 +60,7 @@ impl Pool {
     }
 }
 
-impl Workers for Pool {
+impl Workers for &Pool {
     fn has_work_in(&self, group: usize) -> bool {
         self.looks.lock().unwrap().push(group);
         self.queued.lock().unwrap()[group] != 0
@@ -64,11 +71,14 @@ impl Workers for Pool {
     fn beside(&self) -> Option<usize> {
         self.beside
     }
+    fn pass_on(&self) {
+        *self.passed_on.lock().unwrap() += 1;
+    }
 }
 
 #[test]
 fn one_push_wakes_one_and_nobody_looks_around() {
-    for workers in [2, 64, 1000] {
+    for workers in [2, GROUP, 64, 1000] {
         let pool = Pool::new(workers);
         for _ in 0..100 {
             pool.push(0, 1);
@@ -77,7 +87,10 @@ fn one_push_wakes_one_and_nobody_looks_around() {
             assert!(pool.idle.start_search());
             pool.sleep(0);
         }
-        assert_eq!((pool.woken(), pool.looks()), (vec![], vec![]));
+        assert_eq!(pool.woken(), []);
+        // With several groups, once where the push was: the woken one might have taken something else.
+        let looks = pool.looks();
+        assert!(looks.iter().all(|look| look % 64 == 0) && looks.is_empty() == (workers <= GROUP), "{looks:?}");
     }
 }
 
@@ -95,7 +108,7 @@ fn a_burst_wakes_one_after_the_other() {
     pool.push(40, 1);
     assert_eq!(pool.woken(), [40]);
     pool.take(5);
-    assert_eq!((pool.woken(), pool.looks()), (vec![], vec![]), "nothing is remembered");
+    assert_eq!((pool.woken(), pool.looks()), (vec![], vec![5]), "he might have taken something else");
 }
 
 #[test]
@@ -143,4 +156,57 @@ fn the_worker_on_the_waker_s_core_sleeps_on_while_another_can_be_woken() {
     pool.take(0);
     pool.push(0, 1);
     assert_eq!(pool.woken(), [0]);
+}
+
+#[test]
+fn what_nobody_here_can_take_is_passed_on() {
+    let pool = Pool::of_domain(2, true);
+    let passed_on = || std::mem::take(&mut *pool.passed_on.lock().unwrap());
+    pool.push(0, 2);
+    assert_eq!((pool.woken(), passed_on()), (vec![0, 1], 0));
+    pool.push(0, 1);
+    assert_eq!(passed_on(), 0, "somebody searches");
+    (0..2).for_each(|_| pool.take(0));
+    assert_eq!(passed_on(), 1, "the last of them leaves, and a task is left");
+    pool.push(0, 1);
+    assert_eq!((pool.woken(), passed_on()), (vec![], 1), "all are busy");
+}
+
+#[test]
+fn word_from_afar_wakes_one_after_the_other() {
+    let pool = Pool::of_domain(2, true);
+    pool.queued.lock().unwrap()[1] = 3;
+    assert!(pool.idle.notify_from_afar(&pool));
+    assert_eq!(pool.woken(), [0]);
+    assert!(pool.idle.notify_from_afar(&pool), "somebody searches");
+    assert_eq!(pool.woken(), []);
+    pool.take(1);
+    assert_eq!(pool.woken(), [1]);
+    pool.take(1);
+    assert_eq!((pool.woken(), *pool.passed_on.lock().unwrap()), (vec![], 1), "a third domain may help");
+    assert!(!pool.idle.notify_from_afar(&pool), "all are busy");
+}
+
+#[test]
+fn who_takes_something_else_has_the_next_woken() {
+    let pool = Pool::new(2 * GROUP);
+    assert!((0..GROUP).all(|worker| pool.idle.unpark(worker)));
+    (0..GROUP).for_each(|_| pool.idle.end_search(&pool));
+    pool.push(0, 1);
+    pool.push(GROUP, 1);
+    assert_eq!(pool.woken(), [GROUP], "the second push is silent");
+    pool.take(1);
+    assert_eq!(pool.woken(), [GROUP + 1], "the first one's task is left");
+}
+
+#[test]
+fn what_a_batch_leaves_to_those_who_searched_is_not_slept_through_elsewhere() {
+    let pool = Pool::of_domain(2, true);
+    assert!(pool.idle.unpark(0));
+    pool.push(0, 2);
+    assert_eq!(pool.woken(), [1]);
+    pool.take(0);
+    // The other one leaves with something else.
+    pool.idle.end_search(&pool);
+    assert_eq!(*pool.passed_on.lock().unwrap(), 1);
 }

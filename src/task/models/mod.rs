@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use super::header::Header;
 use super::{
-    Birth, Finisher, Home, Input, Number, Ready, Schedule, Started, Typed, Unkept, Work, after, cancel, fail, fire,
-    ready, schedule, start, unkept,
+    Anywhere, Birth, Finisher, Home, Input, Number, Ready, Schedule, Started, Typed, Unkept, Work, after, cancel, fail,
+    fire, ready, schedule, start, unkept,
 };
 use crate::error::{TaskError, TaskErrorKind, TaskId};
 use crate::primitive::cell::Cell;
@@ -200,7 +200,12 @@ impl World {
     /// A task whose value is one more than its input's.
     pub(crate) fn after(&self, input: &Typed<Value>) -> (Typed<Value>, Option<Ready>) {
         let input = Input::new(input.clone());
-        after(self.birth(), input, false, self.closure(|input: &Input<Value>| Some(number(input)? + 1)))
+        after::<Anywhere, _, _, _>(
+            self.birth(),
+            input,
+            false,
+            self.closure(|input: &Input<Value>| Some(number(input)? + 1)),
+        )
     }
 
     /// A task whose value is one more than the sum of its inputs'. A tolerant one takes those that failed as 0.
@@ -216,7 +221,7 @@ impl World {
             let either = |input| number(input).or(tolerant.then_some(0));
             Some(either(a)? + either(b)? + 1)
         };
-        after(self.birth(), inputs, tolerant, self.closure(sum))
+        after::<Anywhere, _, _, _>(self.birth(), inputs, tolerant, self.closure(sum))
     }
 
     pub(crate) fn promise(&self) -> (Unkept<Value>, Typed<Value>) {
