@@ -55,6 +55,16 @@ pub(crate) enum ErrorKind {
     Host(heist_numa::Error),
     /// A global thing was set twice.
     AlreadySet(&'static str),
+    /// The executor takes nothing any more.
+    Closed(TaskError),
+    /// A domain that the executor has no workers on.
+    NoDomain { domain: usize, domains: usize },
+    /// Memory could not be had.
+    Memory(heist_numa::Error),
+    /// Scattered data that do not fit each other, or what they are asked for.
+    Shape(String),
+    /// A file could not be read as asked.
+    File { path: std::path::PathBuf, source: std::io::Error },
 }
 
 impl Error {
@@ -80,6 +90,36 @@ impl Error {
         matches!(self.kind, ErrorKind::Host(_))
     }
 
+    /// Whether the executor was closed, or lives in the parent of this process.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.kind, ErrorKind::Closed(_))
+    }
+
+    /// Whether a domain was named that the executor has no workers on.
+    #[must_use]
+    pub fn is_no_domain(&self) -> bool {
+        matches!(self.kind, ErrorKind::NoDomain { .. })
+    }
+
+    /// Whether memory could not be had.
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
+        matches!(self.kind, ErrorKind::Memory(_))
+    }
+
+    /// Whether scattered data do not fit each other, or what they are asked for.
+    #[must_use]
+    pub fn is_shape(&self) -> bool {
+        matches!(self.kind, ErrorKind::Shape(_))
+    }
+
+    /// Whether a file could not be read as asked.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, ErrorKind::File { .. })
+    }
+
     /// Whether something that is set once for the process had been set before.
     #[must_use]
     pub fn is_already_set(&self) -> bool {
@@ -97,6 +137,13 @@ impl fmt::Display for Error {
             ),
             ErrorKind::Host(source) => write!(f, "this host's cores cannot be used as asked: {source}"),
             ErrorKind::AlreadySet(what) => write!(f, "{what} was set before in this process; it can be set once"),
+            ErrorKind::Closed(why) => write!(f, "the executor takes nothing any more: {why}"),
+            ErrorKind::NoDomain { domain, domains } => {
+                write!(f, "there is no domain {domain}: this executor has workers on {domains}, numbered from 0")
+            }
+            ErrorKind::Memory(source) => write!(f, "no memory for the data: {source}"),
+            ErrorKind::Shape(text) => f.write_str(text),
+            ErrorKind::File { path, source } => write!(f, "{}: {source}", path.display()),
         }
     }
 }
@@ -105,8 +152,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             ErrorKind::Thread { source, .. } => Some(source),
-            ErrorKind::Host(source) => Some(source),
-            ErrorKind::Setting(_) | ErrorKind::AlreadySet(_) => None,
+            ErrorKind::Host(source) | ErrorKind::Memory(source) => Some(source),
+            ErrorKind::File { source, .. } => Some(source),
+            ErrorKind::Closed(why) => Some(why),
+            ErrorKind::Setting(_) | ErrorKind::AlreadySet(_) | ErrorKind::NoDomain { .. } | ErrorKind::Shape(_) => None,
         }
     }
 }

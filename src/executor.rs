@@ -1,5 +1,7 @@
 //! The executor: takes tasks, hands out futures, ends.
 
+mod scatter;
+
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -11,7 +13,7 @@ use crate::future::{Fallible, Gather, GatherOk, Inputs, Plain, Promise, TaskFutu
 use crate::primitive::atomic::Ordering;
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Phase, Registry};
-use crate::task::{self, Dealer, Stateless};
+use crate::task::{Dealer, Stateless};
 
 /// How an executor ends.
 ///
@@ -89,6 +91,18 @@ impl Executor {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.registry.settings.warnings
+    }
+
+    /// Why the workers sit where they do, in words.
+    ///
+    /// ```
+    /// let ex = heist::Executor::new()?;
+    /// assert!(!ex.placement().is_empty());
+    /// # Ok::<(), heist::Error>(())
+    /// ```
+    #[must_use]
+    pub fn placement(&self) -> &[String] {
+        &self.registry.settings.reasons
     }
 
     /// What the workers have done so far. O(workers).
@@ -318,20 +332,6 @@ impl Executor {
             return Err(TaskError::new(TaskErrorKind::ForeignFuture));
         }
         futures.iter().map(TaskFuture::value).collect()
-    }
-
-    /// A future that has `value` from the start, to be used as input of many tasks without copying.
-    ///
-    /// ```
-    /// let ex = heist::Executor::new()?;
-    /// let table = ex.scatter(vec![3, 1, 2]);
-    /// let max = ex.submit_after(&table, |table| table.iter().copied().max());
-    /// assert_eq!(max.result()?, Some(3));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[track_caller]
-    pub fn scatter<T: Send + 'static>(&self, value: T) -> TaskFuture<T> {
-        TaskFuture::new(task::with_value(self.registry.birth(Location::caller()), value))
     }
 
     /// A future that somebody else fulfils, and the [`Promise`] to do it with.

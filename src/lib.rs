@@ -24,6 +24,8 @@
 //! | [`TaskFuture`] | the handle on a task's result, there or to come |
 //! | input, dependent | a future a task waits for; a task that waits for it |
 //! | [`Promise`] | the writing side of a future that somebody else fulfils |
+//! | domain | memory and the cores near it: a NUMA domain; numbered from 0 by [`Executor::has_what`] |
+//! | chunk, replica | one placed piece of scattered data; one of the copies of a value |
 //! | release | what the drop of the last handle does to a task that has not started: it never runs |
 //!
 //! # Environment
@@ -32,7 +34,8 @@
 //! |---|---|
 //! | `HEIST_WORKERS` | workers of an executor whose builder does not say |
 //! | `HEIST_SEED` | seed of an executor whose builder does not say |
-//! | `HEIST_SYSFS_ROOT` | root of a recorded host to take the cores from; nothing is pinned then |
+//! | `HEIST_TOPOLOGY` | a made-up host to plan for, such as `2 domains × 4 cores`; nothing is pinned then, and no memory placed |
+//! | `HEIST_SYSFS_ROOT` | root of a recorded host to plan for, likewise |
 //!
 //! # Promised, and not
 //!
@@ -50,6 +53,8 @@ mod config;
 mod counters;
 #[cfg(not(heist_loom))]
 mod current;
+#[cfg(not(heist_loom))]
+mod data;
 #[cfg(not(heist_loom))]
 mod diagnostics;
 #[allow(unsafe_code, reason = "an error travels in a task's state word")]
@@ -77,6 +82,8 @@ pub use builder::{Builder, PinPolicy, Profile};
 #[cfg(not(heist_loom))]
 pub use current::{CancelToken, Current, cancelled, current};
 #[cfg(not(heist_loom))]
+pub use data::{Chunk, DomainData, Halo, Halos, Held, IntoChunks, Partition, Rebalanced, Replicas, Scattered};
+#[cfg(not(heist_loom))]
 pub use diagnostics::{Stats, WorkerStats};
 pub use error::{CancelReason, Error, TaskError, TaskId};
 #[cfg(not(heist_loom))]
@@ -87,6 +94,10 @@ pub use future::{
     as_completed, wait_all, wait_all_async, wait_all_timeout, wait_any, wait_any_async, wait_any_timeout, wait_n,
     wait_n_async, wait_n_timeout,
 };
+/// The host: topology, plan, pinning, placed memory.
+pub use heist_numa as numa;
+/// Plain old data: any bytes are a value.
+pub use heist_numa::Pod;
 pub use panics::{PanicReport, drop_panics, set_drop_panic_hook};
 
 /// The README's program is run as a test.

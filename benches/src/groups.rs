@@ -3,7 +3,7 @@
 use crate::one::Args;
 use crate::report::Report;
 use crate::tasks::{Tasks, submitter};
-use crate::{alloc, chain, fairness, idle, map, pool, spawn, wake};
+use crate::{alloc, chain, fairness, idle, map, pool, scatter, spawn, wake};
 
 /// The allocator a process runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,15 @@ pub static GROUPS: &[Group] = &[
         workers: one_and_all,
         tasks: 1000,
         ..pools(fairness::measure)
+    },
+    Group {
+        name: "scatter",
+        about: "A slice cut into a chunk for each worker, so many MiB, beside as many threads that copy it",
+        workloads: scatter::WORKLOADS,
+        runtimes: |_, _| scatter::RUNTIMES.to_vec(),
+        reference: Some("memcpy"),
+        tasks: 1024,
+        ..pools(scatter::measure)
     },
     Group {
         name: "alloc",

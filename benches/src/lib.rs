@@ -13,6 +13,7 @@ pub mod map;
 pub mod one;
 pub mod pool;
 pub mod report;
+pub mod scatter;
 pub mod spawn;
 mod start;
 pub mod tasks;

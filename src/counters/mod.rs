@@ -1,5 +1,8 @@
 //! What the hot path may call to be observed: per-worker counters, written by their worker alone, summed by the reader.
 
+#[cfg(not(heist_loom))]
+pub(crate) mod ledger;
+
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 
@@ -41,6 +44,8 @@ pub(crate) struct Counters {
     pub(crate) executed: Counter,
     /// Tasks taken from other workers.
     pub(crate) stolen: Counter,
+    /// Entries of those that came from other domains.
+    pub(crate) stolen_afar: Counter,
     /// Times the worker went to sleep.
     pub(crate) parked: Counter,
     /// Nanoseconds without a task.
@@ -56,6 +61,7 @@ impl Counters {
             finished: Counter::new(),
             executed: Counter::new(),
             stolen: Counter::new(),
+            stolen_afar: Counter::new(),
             parked: Counter::new(),
             idle_ns: Counter::new(),
             discarded: Counter::new(),

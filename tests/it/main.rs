@@ -7,6 +7,7 @@ mod bounds;
 mod callback;
 mod cancel;
 mod close;
+mod data;
 mod errors;
 mod executors;
 mod gather;
