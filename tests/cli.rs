@@ -1,9 +1,14 @@
 //! The program from the outside: what it prints, how it ends, what it leaves behind.
 
+#[path = "../numa/tests/hosts/mod.rs"]
+mod hosts;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use heist::numa::{self, CpuSet, Pinned, Topology};
+use hosts::Recording;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -275,5 +280,231 @@ fn help_and_version_are_printed() {
         let output = Command::new(env!("CARGO_BIN_EXE_heist")).arg(flag).output().unwrap();
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains(expected), "{}", stdout(&output));
+    }
+}
+
+/// `heist topo` or `heist doctor`, by itself: no launcher, no setting.
+fn look(args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_heist"));
+    for name in [
+        "HEIST_WORKERS",
+        "HEIST_TOPOLOGY",
+        "HEIST_SYSFS_ROOT",
+        "OMPI_COMM_WORLD_LOCAL_SIZE",
+        "MPI_LOCALNRANKS",
+        "SLURM_STEP_ID",
+    ] {
+        command.env_remove(name);
+    }
+    command.args(args).envs(variables.iter().copied()).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What `heist topo` prints, which must succeed.
+#[track_caller]
+fn topo(args: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = look(&[&["topo"], args].concat(), variables);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{args:?}");
+    stdout(&output).to_owned()
+}
+
+#[track_caller]
+fn topo_json(args: &[&str], variables: &[(&str, &str)]) -> Value {
+    let text = topo(&[args, &["--json"]].concat(), variables);
+    assert_eq!(text.lines().count(), 1);
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The PUs of the workers.
+fn seats(report: &Value) -> Vec<Option<u64>> {
+    report["plan"]["workers"].as_array().unwrap().iter().map(|worker| worker["pu"].as_u64()).collect()
+}
+
+/// What `heist doctor` tells, and the names of the findings that cost.
+#[track_caller]
+fn doctor(variables: &[(&str, &str)]) -> (Value, Vec<String>) {
+    let output = look(&["doctor", "--json"], variables);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let costly = findings.iter().filter(|finding| finding["costs"] == true);
+    let costly: Vec<_> = costly.map(|finding| finding["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(i32::from(!costly.is_empty())), ""), "{report}");
+    (report, costly)
+}
+
+#[test]
+fn topo_shows_this_host_as_the_library_has_it() {
+    let mask = numa::affinity().unwrap();
+    let host = Topology::of_host(&mask).unwrap();
+    let report = topo_json(&[], &[]);
+    assert_eq!((&report["source"], &report["is_this_host"]), (&"this host".into(), &true.into()));
+    assert_eq!(report["mask"], mask.to_string());
+    assert_eq!(report["cores"].as_array().unwrap().len(), host.cores().len());
+    assert!(seats(&report).iter().all(|pu| pu.is_some_and(|pu| mask.contains(pu as usize))), "{report}");
+    let text = topo(&[], &[]);
+    for part in ["host       this host: ", "mask       ", "quota      ", "plan       "] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn topo_keeps_to_the_mask_it_is_started_with() {
+    let before = numa::affinity().unwrap();
+    for pu in before.iter().take(2) {
+        let pinned = Pinned::to(pu).unwrap();
+        let report = topo_json(&[], &[]);
+        assert_eq!((report["mask"].clone(), seats(&report)), (pu.to_string().into(), vec![Some(pu as u64)]));
+        pinned.unpin().unwrap();
+    }
+}
+
+#[test]
+fn topo_plans_for_a_made_up_host() {
+    let host = "2 domains × 4 cores × 2 threads";
+    let asked = |args: &[&str]| seats(&topo_json(&[&["--synthetic", host], args].concat(), &[]));
+    let pinned = |pus: &[u64]| pus.iter().map(|&pu| Some(pu)).collect::<Vec<_>>();
+    assert_eq!(asked(&[]), pinned(&[0, 2, 4, 6, 8, 10, 12, 14]));
+    assert_eq!(asked(&["--workers", "3"]), pinned(&[0, 2, 8]));
+    assert_eq!(asked(&["--workers", "3", "--order", "compact"]), pinned(&[0, 2, 4]));
+    assert_eq!(asked(&["--order", "5,7,9"]), pinned(&[5, 7, 9]));
+    assert_eq!(asked(&["--per", "pu", "--leave-free", "7"]), pinned(&[0, 1]));
+    assert_eq!(asked(&["--workers", "9"]), [None; 9]);
+
+    let report = topo_json(&["--synthetic", host], &[]);
+    assert_eq!(report["domains"][1]["distances"], serde_json::json!([20, 10]));
+    assert_eq!(report["plan"]["workers"][5]["rings"], serde_json::json!(["4,6-7", "0-3"]));
+    assert_eq!(report["plan"]["reasons"][0], "all 8 cores are allowed");
+}
+
+#[test]
+fn topo_heeds_the_settings_of_executors_and_arguments_before_them() {
+    let host = ("HEIST_TOPOLOGY", "6 cores");
+    assert_eq!(seats(&topo_json(&[], &[host])).len(), 6);
+    assert_eq!(seats(&topo_json(&[], &[host, ("HEIST_WORKERS", "2")])).len(), 2);
+    assert_eq!(seats(&topo_json(&["--workers", "3"], &[host, ("HEIST_WORKERS", "2")])).len(), 3);
+    assert_eq!(seats(&topo_json(&["--synthetic", "4 cores"], &[host])).len(), 4);
+}
+
+#[test]
+fn topo_reads_recorded_hosts_and_has_no_line_too_long() {
+    for recording in Recording::all() {
+        let tree = recording.lay_out();
+        let root = tree.root().to_str().unwrap();
+        let report = topo_json(&["--root", root], &[]);
+        let online: CpuSet = report["online"].as_str().unwrap().parse().unwrap();
+        let pus: CpuSet = recording.hwloc("pu").iter().map(|pu| pu.parse::<usize>().unwrap()).collect();
+        assert_eq!(online, pus, "{}", recording.name);
+        let text = topo(&["--root", root], &[]);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{}: {text}", recording.name);
+        let domains = report["domains"].as_array().unwrap().len();
+        assert!(text.lines().count() < 60 + 3 * domains, "{}: {text}", recording.name);
+    }
+}
+
+#[test]
+fn the_readme_shows_what_topo_prints() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, shown) = readme.split_once("$ heist topo --workers 6 --synthetic \"").unwrap();
+    let (host, shown) = shown.split_once("\"\n").unwrap();
+    assert_eq!(topo(&["--workers", "6", "--synthetic", host], &[]), shown.split_once("```").unwrap().0);
+}
+
+#[test]
+fn topo_refuses_in_one_line() {
+    for (args, expected) in [
+        (&["--synthetic", "4 dogs"] as &[&str], "`4 dogs` describes no host: "),
+        (&["--root", "/dev/null"], "no CPU is recorded below /dev/null"),
+        (&["--synthetic", "4 cores", "--workers", "0"], "--workers 0: "),
+        (&["--synthetic", "4 cores", "--leave-free", "4"], "4 cores cannot be left free of 4"),
+        (&["--synthetic", "4 cores", "--order", "4"], "of the PUs `4` that were asked for, `4` are not allowed"),
+        (&["--order", "near"], "invalid value 'near' for '--order <ORDER>': neither spread nor compact"),
+        (&["--synthetic", "4 cores", "--root", "/"], "the argument '--synthetic <TEXT>' cannot be used with"),
+    ] {
+        let output = look(&[&["topo"], args].concat(), &[]);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""), "{args:?}");
+        assert_eq!(stderr(&output).lines().count(), 1, "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).starts_with(&format!("heist: {expected}")), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn doctor_finds_a_mask_of_one_core_and_says_what_widens_it() {
+    let mask = numa::affinity().unwrap();
+    let (report, found) = doctor(&[]);
+    assert_eq!(report["mask"], mask.to_string());
+    let cores = report["cores"].as_u64().unwrap();
+    if cores > 1 {
+        assert!(!found.contains(&"mask".to_owned()), "{report}");
+    }
+    let pinned = Pinned::to(mask.first().unwrap()).unwrap();
+    let (report, found) = doctor(&[]);
+    assert_eq!(found.contains(&"mask".to_owned()), report["cores_of_host"].as_u64().unwrap() > 1, "{report}");
+    let output = look(&["doctor"], &[]);
+    pinned.unpin().unwrap();
+    if cores > 1 {
+        assert_eq!(output.status.code(), Some(1));
+        let text = stdout(&output);
+        for part in
+            ["COSTS  mask: ", "mpirun --map-by ppr:1:node:pe=", "mpirun.mpich -bind-to core:", "srun --cpu-bind=cores"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
+
+#[test]
+fn doctor_goes_by_what_launchers_tell() {
+    let ranks = [("OMPI_COMM_WORLD_LOCAL_RANK", "1"), ("OMPI_COMM_WORLD_LOCAL_SIZE", "100000")];
+    let (report, found) = doctor(&ranks);
+    assert_eq!((&report["rank"]["launcher"], &report["rank"]["ranks_on_host"]), (&"mpirun".into(), &100_000.into()));
+    assert!(found.contains(&"overlap".to_owned()), "{report}");
+}
+
+#[test]
+fn doctor_sees_the_masks_of_the_other_ranks() {
+    let pu = numa::affinity().unwrap().first().unwrap();
+    let rank = |rank: &str| {
+        let pinned = Pinned::to(pu).unwrap();
+        let mut command = Command::new("cat");
+        command.env("PMI_RANK", rank).stdin(Stdio::piped()).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        pinned.unpin().unwrap();
+        child
+    };
+    let mut others = [rank("1"), rank("2")];
+    let ranks = [("PMI_RANK", "0"), ("MPI_LOCALRANKID", "0"), ("MPI_LOCALNRANKS", "3")];
+    let (report, found) = doctor(&ranks);
+    for other in &mut others {
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
+    assert_eq!(report["rank"]["other_masks"], serde_json::json!([pu.to_string(), pu.to_string()]));
+    assert!(found.contains(&"overlap".to_owned()), "{report}");
+}
+
+#[test]
+fn doctor_says_that_another_host_is_planned_for() {
+    let (report, found) = doctor(&[("HEIST_TOPOLOGY", "4 cores")]);
+    assert!(found.contains(&"pretended".to_owned()), "{report}");
+}
+
+#[test]
+fn doctor_removes_what_killed_processes_left() {
+    let folder = Folder::new();
+    let leftover = folder.file("heist-4000000000-1-0", "left");
+    let (report, _) = doctor(&[("TMPDIR", folder.0.path().to_str().unwrap())]);
+    let findings = report["findings"].as_array().unwrap();
+    let finding = findings.iter().find(|finding| finding["name"] == "leftovers").unwrap();
+    assert_eq!(finding["costs"], false);
+    assert!(!Path::new(&leftover).exists());
+}
+
+#[test]
+fn doctor_refuses_what_it_does_not_know_with_code_two() {
+    for (args, variables) in
+        [(&["doctor", "--fast"] as &[&str], &[] as &[_]), (&["doctor"], &[("HEIST_WORKERS", "many")])]
+    {
+        let output = look(args, variables);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""));
+        assert_eq!(stderr(&output).lines().count(), 1);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use heist::numa::{CpuSet, Order};
 
 use crate::fail::Fail;
 
@@ -20,6 +21,10 @@ pub(crate) enum Verb {
     /// Run a real workload on the executor and report what it cost
     #[command(subcommand, arg_required_else_help = false)]
     Run(Workload),
+    /// Show a host as heist sees it: domains, caches, cores, what is allowed, and where workers would sit and why
+    Topo(Topo),
+    /// Look for what makes this host slower than it is, and say which flag of the launcher mends it
+    Doctor(Doctor),
 }
 
 /// The workloads of `heist run`.
@@ -27,6 +32,69 @@ pub(crate) enum Verb {
 pub(crate) enum Workload {
     /// Solve A·x = b by a tiled Cholesky factorisation, or least squares through the normal equations
     Cholesky(Cholesky),
+}
+
+/// Arguments of `heist topo`.
+#[derive(Debug, Args)]
+pub(crate) struct Topo {
+    /// A made-up host instead of this one, as "2 domains × 4 cores × 2 threads" or "numa:2 core:4 pu:2"
+    #[arg(long, value_name = "TEXT", conflicts_with = "root")]
+    pub(crate) synthetic: Option<String>,
+
+    /// A recorded host: a directory with a copy of its /sys/devices/system
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Workers to seat [default: HEIST_WORKERS, else one for each core allowed, cut to the CPU quota]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+
+    /// What each worker has for itself
+    #[arg(long, value_enum, default_value_t = Unit::Core)]
+    pub(crate) per: Unit,
+
+    /// Which seats are taken first: spread (over domains and caches), compact, or only these PUs, as 0-3,8
+    #[arg(long, value_name = "ORDER", default_value = "spread", value_parser = order)]
+    pub(crate) order: Order,
+
+    /// Cores to leave without a worker, the last ones
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) leave_free: usize,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a worker has for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unit {
+    /// A physical core
+    Core,
+    /// A processing unit: SMT siblings work side by side
+    Pu,
+}
+
+fn order(text: &str) -> Result<Order, String> {
+    match text {
+        "spread" => Ok(Order::Spread),
+        "compact" => Ok(Order::Compact),
+        list => match list.parse::<CpuSet>() {
+            Ok(pus) if !pus.is_empty() => Ok(Order::List(pus)),
+            Ok(_) => Err("a list of PUs has at least one".to_owned()),
+            Err(error) => Err(format!("neither spread nor compact, and {error}")),
+        },
+    }
+}
+
+/// Arguments of `heist doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Run it as the program is run: `mpirun … heist doctor`, `srun … heist doctor`.\n\n\
+                  Exit code: 0 all well; 1 something costs; 2 bad usage.")]
+pub(crate) struct Doctor {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `heist run cholesky`.
@@ -97,8 +165,33 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Cholesky, clap::Error> {
-        let Verb::Run(Workload::Cholesky(args)) = Command::try_parse_from(line.split(' '))?.verb;
-        Ok(args)
+        match Command::try_parse_from(line.split(' '))?.verb {
+            Verb::Run(Workload::Cholesky(args)) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn topo(line: &str) -> Result<Topo, String> {
+        match Command::try_parse_from(line.split(' ')).map_err(|error| one_line(&error))?.verb {
+            Verb::Topo(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn seats_can_be_asked_for_in_three_ways() {
+        for (text, expected) in
+            [("spread", Order::Spread), ("compact", Order::Compact), ("8,0-3", Order::List("0-3,8".parse().unwrap()))]
+        {
+            assert_eq!(topo(&format!("heist topo --order {text}")).unwrap().order, expected);
+        }
+        let defaults = topo("heist topo").unwrap();
+        assert_eq!((defaults.order, defaults.per, defaults.leave_free), (Order::Spread, Unit::Core, 0));
+        assert_eq!(topo("heist topo --per pu").unwrap().per, Unit::Pu);
+        for wrong in ["near", "3-1", ","] {
+            let error = topo(&format!("heist topo --order {wrong}")).unwrap_err();
+            assert!(error.contains("neither spread nor compact") && error.contains(wrong), "{error}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The `heist` program: real workloads on the executor, measured and checked.
+//! The `heist` program: real workloads on the executor, measured and checked; what heist makes of a host, and what is wrong
+//! with it.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
@@ -8,17 +9,24 @@ use clap::Parser;
 
 mod args;
 mod cholesky;
+mod doctor;
 mod fail;
+mod host;
+mod layout;
 mod matrix;
 mod memory;
 mod output;
 mod progress;
+mod topo;
 
 use args::{Command, Verb, Workload};
 use cholesky::Outcome;
 
 /// The residual is above its bound.
 const ABOVE_BOUND: u8 = 1;
+
+/// Something about the host costs.
+const UNWELL: u8 = 1;
 
 /// The input cannot be used.
 const BAD_INPUT: u8 = 2;
@@ -29,12 +37,15 @@ fn main() -> ExitCode {
         Err(error) if error.use_stderr() => return stop(BAD_INPUT, &args::one_line(&error)),
         Err(help) => return help_or_version(&format!("{}\n", help.to_string().trim_end())),
     };
-    let Verb::Run(Workload::Cholesky(args)) = command.verb;
-    match cholesky::run(&args) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::AboveBound(reason)) => stop(ABOVE_BOUND, &reason),
-        Err(fail) => stop(BAD_INPUT, &fail.to_string()),
-    }
+    let done = match command.verb {
+        Verb::Run(Workload::Cholesky(args)) => cholesky::run(&args).map(|outcome| match outcome {
+            Outcome::Done => ExitCode::SUCCESS,
+            Outcome::AboveBound(reason) => stop(ABOVE_BOUND, &reason),
+        }),
+        Verb::Topo(args) => topo::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Doctor(args) => doctor::run(&args).map(|well| if well { ExitCode::SUCCESS } else { UNWELL.into() }),
+    };
+    done.unwrap_or_else(|fail| stop(BAD_INPUT, &fail.to_string()))
 }
 
 fn help_or_version(text: &str) -> ExitCode {

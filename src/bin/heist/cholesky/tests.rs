@@ -10,7 +10,9 @@ use crate::matrix::Matrix;
 
 fn problem(line: &str) -> Problem {
     let line = format!("heist run cholesky {line}");
-    let Verb::Run(Workload::Cholesky(args)) = Command::try_parse_from(line.split(' ')).unwrap().verb;
+    let Verb::Run(Workload::Cholesky(args)) = Command::try_parse_from(line.split(' ')).unwrap().verb else {
+        panic!("{line} runs no workload");
+    };
     Problem::load(&args, Allowed::from(1 << 30)).unwrap()
 }
 
