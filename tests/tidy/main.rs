@@ -104,7 +104,7 @@ fn imports_keep_to_the_layers() {
     refuses(layers_hold, "src/task/cell.rs", "use crate::scheduler::route;");
     refuses(layers_hold, "src/task/cell.rs", "use crate::{primitive::park, future::{Wait, Gather}};");
     refuses(layers_hold, "src/task/cell.rs", "use super::super::scheduler::route;");
-    refuses(layers_hold, "src/graph.rs", "fn f(x: crate::future::Wait) {}");
+    refuses(layers_hold, "src/graph.rs", "fn f(x: crate::data::Chunk) {}");
     refuses(layers_hold, "src/task.rs", "use crate::prelude::*;");
     refuses(layers_hold, "src/unheard_of.rs", "");
     accepts(layers_hold, "src/task/cell.rs", "use super::state; use crate::{task::raw, primitive::park};");
