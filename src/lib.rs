@@ -49,6 +49,7 @@
 
 #[cfg(not(heist_loom))]
 mod builder;
+#[cfg(not(heist_loom))]
 mod config;
 mod counters;
 #[cfg(not(heist_loom))]

@@ -222,7 +222,7 @@ impl Registry {
             return None;
         }
         let here = self.near(local, worker).domain;
-        task::affinity(task, here).filter(|&domain| domain != here)
+        task::affinity(task, here).filter(|&domain| domain != here && domain < self.domains.count())
     }
 
     /// Puts something into an inbox of a domain that the calling thread is no worker of.
