@@ -128,8 +128,8 @@ impl Builder {
     ///
     /// ```
     /// use heist::numa::Order;
-    /// let ex = heist::Executor::builder().workers(1).order(Order::List("0-1".parse()?)).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let ex = heist::Executor::builder().workers(1).order(Order::Compact).build()?;
+    /// # Ok::<(), heist::Error>(())
     /// ```
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
