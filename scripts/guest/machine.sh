@@ -20,7 +20,11 @@ distance() { # FROM TO ALL
 bytes() { # I
   local size image
   size=$(numfmt --from=iec "$(nth "$memory" "$1")") || die "--mem-per-node takes sizes as 256M or 1G, not '$memory'"
-  ((size >= 128 << 20)) || die 'a domain needs 128M'
+  if ((size == 0 && $1 > 0)); then
+    printf 0
+    return
+  fi
+  ((size >= 128 << 20)) || die 'a domain needs 128M, or 0 if it is not the first'
   image=$(stat -c %s "$work/initrd")
   ((size >= 3 * image)) || size=$((3 * image + (64 << 20)))
   printf '%s' $((size >> 20 << 20))
@@ -43,7 +47,11 @@ describe_machine() {
       here=,cpus=$cpu-$((to - 1))
       cpu=$to
     fi
-    machine+=(-object "memory-backend-ram,id=memory$from,size=$size" -numa "node,nodeid=$from,memdev=memory$from$here")
+    if ((size == 0)); then
+      machine+=(-numa "node,nodeid=$from$here")
+    else
+      machine+=(-object "memory-backend-ram,id=memory$from,size=$size" -numa "node,nodeid=$from,memdev=memory$from$here")
+    fi
   done
   ((cpu % (sockets * threads) == 0)) || die "$((cpu / threads)) cores do not spread evenly over $sockets packages"
   for ((from = 0; from < all; from++)); do

@@ -18,6 +18,13 @@ fn values(len: usize) -> Vec<u64> {
     (1..=len as u64).collect()
 }
 
+/// Whether the memory of a domain is its own. The cores of one that has none have the nearest; which of several, when nobody
+/// says it, is the kernel's choice.
+fn has_its_own(ex: &Executor, domain: usize) -> bool {
+    let domains = ex.has_what();
+    domains.iter().filter(|other| other.id == domains[domain].id).count() == 1
+}
+
 /// All pages of some memory are on one domain of the executor.
 #[track_caller]
 fn is_on<T>(ex: &Executor, memory: &[T], domain: usize) {
@@ -119,7 +126,9 @@ fn clones_are_made_on_their_domains() {
     for (domain, copy) in table.value().unwrap().copies().enumerate() {
         // A huge page at either end may be shared with another copy.
         let huge = 2 << 20;
-        is_on(&ex, &copy[huge..copy.len() - huge], domain);
+        if has_its_own(&ex, domain) {
+            is_on(&ex, &copy[huge..copy.len() - huge], domain);
+        }
     }
 }
 
@@ -138,7 +147,8 @@ fn chunks_that_were_made_are_where_their_task_ran() {
         let chunk = chunk.value().unwrap();
         let found = residency_of(chunk).unwrap();
         let id = ex.has_what()[chunk.domain()].id.unwrap();
-        assert!(found.pages_on(id) * 100 >= found.pages() * 99, "{found:?}: domain {id}");
+        let is_placed = found.pages_on(id) * 100 >= found.pages() * 99;
+        assert!(is_placed || !has_its_own(&ex, chunk.domain()), "{found:?}: domain {id}");
     }
 }
 
