@@ -57,8 +57,18 @@ impl Wanted {
         host.allowed().iter().filter(|&pu| in_use.is_empty() || !is_used(pu)).collect()
     }
 
-    /// Gives each worker a core, or PU, of its own, if there are enough that no other executor uses; else none is pinned.
+    /// Gives each worker a core, or PU, of its own, if the kernel lets threads be pinned and there are enough that no other
+    /// executor uses; else none is pinned.
     pub(crate) fn place(&self, host: &Topology) -> Result<Placement, heist_numa::Error> {
+        if self.pin != PinPolicy::None && host.is_this_host() {
+            // The mask it has: nothing changes, but a filter of system calls answers as it will to every worker.
+            let tried = heist_numa::affinity().and_then(|mask| heist_numa::set_affinity(&mask));
+            if let Err(refused) = tried {
+                let planned = Plan::new(host, host.allowed(), &self.wishes(self.workers));
+                let warning = Some(format!("{refused}: the workers are not pinned"));
+                return Ok(Placement { warning, ..self.unpinned(host, planned)? });
+            }
+        }
         loop {
             // Planned without the lock, which would block a child that is forked meanwhile.
             let in_use = IN_USE.lock().clone();

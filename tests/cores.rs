@@ -1,13 +1,17 @@
 //! Workers are pinned, each to a core of its own that no other executor of the process uses. A binary of its own, whose
 //! tests take turns: the ledger of cores belongs to the process.
 
+mod again;
+
 use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use again::{again, part};
 use heist::numa::Order;
 use heist::{Executor, PinPolicy};
 use heist_numa::{CpuSet, Topology};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -248,5 +252,33 @@ fn a_list_outside_the_mask_is_an_error_that_names_it() {
     alone(|| {
         let error = Executor::builder().order(Order::List("4000".parse().unwrap())).build().unwrap_err();
         assert!(error.is_host() && error.to_string().contains("4000"), "{error}");
+    });
+}
+
+/// Lets no thread of this process that is made from now on change a mask, as some containers do.
+fn refuse_pinning() {
+    let rules = [(libc::SYS_sched_setaffinity, Vec::new())].into_iter().collect();
+    let refused = SeccompAction::Errno(libc::EPERM as u32);
+    let here = std::env::consts::ARCH.try_into().unwrap();
+    let filter: BpfProgram =
+        SeccompFilter::new(rules, SeccompAction::Allow, refused, here).unwrap().try_into().unwrap();
+    apply_filter(&filter).unwrap();
+}
+
+#[test]
+fn refused_pinning_is_a_warning_that_says_so() {
+    if part().is_none() {
+        again("refused_pinning_is_a_warning_that_says_so", "where the kernel refuses", &[]);
+        return;
+    }
+    refuse_pinning();
+    alone(|| {
+        let ex = Executor::new().unwrap();
+        assert!(!is_pinned(&ex), "nor is it said to be");
+        assert_eq!(ex.workers(), cores().len());
+        assert!(ex.warnings().iter().any(|warning| warning.contains("sched_setaffinity")), "{:?}", ex.warnings());
+        assert_eq!(ex.gather(ex.map(0..100, |i| i)).unwrap().len(), 100);
+        let declined = Executor::builder().pin(PinPolicy::None).build().unwrap();
+        assert!(declined.warnings().is_empty());
     });
 }

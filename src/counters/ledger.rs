@@ -40,6 +40,9 @@ impl Ledger {
 
     /// The domain that holds least for its workers; of several such, the one whose turn it is.
     pub(crate) fn least_loaded(&self) -> usize {
+        if self.domains.len() == 1 {
+            return 0;
+        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut least = usize::from(self.turns[turn % self.turns.len()]);
         for domain in 0..self.domains.len() {
