@@ -8,6 +8,7 @@ use super::ending::Phase;
 use super::entry::{Entry, MOST};
 use super::inbox::Inbox;
 use super::registry::Registry;
+use super::worker::Worker;
 use crate::error::{TaskError, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::{Ordering, fence};
@@ -62,22 +63,7 @@ impl Registry {
     /// Makes a task and queues it.
     #[inline]
     pub(crate) fn submit<W: Work>(&self, location: &'static Location<'static>, work: W) -> Typed<W::Output> {
-        if self.may_refuse()
-            && let Err(error) = self.admit()
-        {
-            return task::with_error(self.birth(location), error);
-        }
-        let task = local(|local| {
-            let worker = local.worker_of(self);
-            self.count_for(local, worker, |counters| &counters.created, 1);
-            let (task, ready) = task::ready(self.birth_by(local, location), work);
-            self.put(local, worker, Entry::of(ready));
-            task
-        });
-        if self.may_refuse() {
-            self.withdraw_if_late(task.handle());
-        }
-        task
+        self.submit_by(location, work, |local, worker, entry| self.put(local, worker, entry))
     }
 
     /// As [`submit`](Self::submit), to be run by a worker of `domain`, unless all of them are busy and others are not.
@@ -86,6 +72,22 @@ impl Registry {
         domain: usize,
         location: &'static Location<'static>,
         work: W,
+    ) -> Typed<W::Output> {
+        self.submit_by(location, work, |local, worker, entry| {
+            if self.near(local, worker).domain == domain {
+                self.put(local, worker, entry);
+            } else {
+                self.put_on(local, domain, entry);
+            }
+        })
+    }
+
+    #[inline]
+    fn submit_by<W: Work>(
+        &self,
+        location: &'static Location<'static>,
+        work: W,
+        queue: impl FnOnce(&Local, Option<&Worker>, Entry),
     ) -> Typed<W::Output> {
         if self.may_refuse()
             && let Err(error) = self.admit()
@@ -96,11 +98,7 @@ impl Registry {
             let worker = local.worker_of(self);
             self.count_for(local, worker, |counters| &counters.created, 1);
             let (task, ready) = task::ready(self.birth_by(local, location), work);
-            if self.near(local, worker).domain == domain {
-                self.put(local, worker, Entry::of(ready));
-            } else {
-                self.put_on(local, domain, Entry::of(ready));
-            }
+            queue(local, worker, Entry::of(ready));
             task
         });
         if self.may_refuse() {
