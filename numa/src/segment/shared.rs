@@ -85,6 +85,9 @@ fn split(offset: usize, len: usize) -> (usize, usize) {
     (head, (len - head) / WORD)
 }
 
+// ORDERING: Relaxed throughout; bytes are published by what the user stores, with Release, in a word of
+// `Segment::atomics`, and reads there, with Acquire, before he copies them out.
+
 /// Copies bytes from `offset` on out of the words, each word as it is when it is read.
 pub(super) fn read(words: &[AtomicU64], offset: usize, to: &mut [u8]) {
     let (head, whole) = split(offset, to.len());

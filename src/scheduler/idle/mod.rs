@@ -69,8 +69,8 @@ struct Words {
     /// ORDERING: every change is an AcqRel read-modify-write, which keeps the steps of one worker in order and pairs with
     /// the next change; what a push and a worker must see of each other is ordered by the fences.
     counts: AtomicU64,
-    /// One bit a group, from 64 groups on one for several: something was pushed there and nobody woken, because somebody
-    /// searched.
+    /// One bit a group, from 64 groups on one for several, and one for all other domains: something was pushed there, and
+    /// whoever searched or was woken for it may take something else.
     missed: AtomicU64,
 }
 
