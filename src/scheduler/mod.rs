@@ -13,6 +13,8 @@ mod drive;
 mod ending;
 #[allow(unsafe_code, reason = "a word leads to a task or a batch")]
 mod entry;
+#[cfg(not(heist_loom))]
+mod extensions;
 mod idle;
 #[allow(unsafe_code, reason = "ready tasks are linked through themselves")]
 mod inbox;

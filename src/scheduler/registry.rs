@@ -8,6 +8,7 @@ use super::domain::{Domain, Domains};
 use super::drive::live;
 use super::ending::{Ending, Phase};
 use super::entry::{Batch, Entry, Opened};
+use super::extensions::Extensions;
 use super::idle::GROUP;
 use super::outside::Outside;
 use super::outstanding::Outstanding;
@@ -60,6 +61,8 @@ pub(crate) struct Registry {
     /// What was scattered.
     pub(crate) ledger: Arc<Ledger>,
     pub(super) stuck: Stuck,
+    /// What the layers above keep here.
+    pub(crate) extensions: Extensions,
     /// Itself, for the threads it makes.
     this: std::sync::Weak<Self>,
     /// Handles of the executor; the last one to go closes it.
@@ -115,6 +118,7 @@ impl Registry {
             outstanding: Outstanding::new(),
             ledger,
             stuck: Stuck::new(),
+            extensions: Extensions::default(),
             this: this.clone(),
             handles: AtomicUsize::new(1),
             threads: Mutex::new(Vec::new()),

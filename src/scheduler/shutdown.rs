@@ -55,6 +55,7 @@ impl Registry {
             self.spares.close();
             self.wake_all();
             drop(self.kept.lock().take());
+            self.extensions.clear();
             *self.ended.lock() = true;
             self.ended_now.notify_all();
         }
