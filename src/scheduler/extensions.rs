@@ -1,0 +1,40 @@
+//! What the layers above keep with an executor: one value of each type, made when it is first asked for.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+
+use crate::primitive::lock::Mutex;
+use crate::primitive::sync::Arc;
+
+#[derive(Default)]
+pub(crate) struct Extensions(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl Extensions {
+    /// The value of type `E`. O(1), under a lock: to be asked for once and kept.
+    pub(crate) fn get<E: Default + Send + Sync + 'static>(&self) -> Arc<E> {
+        let mut all = self.0.lock();
+        let value = all.entry(TypeId::of::<E>()).or_insert_with(|| Arc::new(E::default()));
+        value.clone().downcast().unwrap_or_else(|_| unreachable!("a value lies under its own type"))
+    }
+
+    /// Lets go of all values, which may lead back to the executor.
+    pub(super) fn clear(&self) {
+        let all = std::mem::take(&mut *self.0.lock());
+        crate::panics::catch_drop(|| drop(all));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn there_is_one_value_of_a_type() {
+        let extensions = Extensions::default();
+        extensions.get::<AtomicU32>().store(7, Ordering::Relaxed);
+        assert_eq!(extensions.get::<AtomicU32>().load(Ordering::Relaxed), 7);
+        extensions.clear();
+        assert_eq!(extensions.get::<AtomicU32>().load(Ordering::Relaxed), 0);
+    }
+}
