@@ -1,0 +1,107 @@
+//! The tasks that run with nobody holding on to them, so that they can be asked about, cancelled and complained about.
+
+use std::sync::OnceLock;
+
+use super::context::local;
+use crate::error::{TaskError, TaskId};
+use crate::panics;
+use crate::primitive::Padded;
+use crate::primitive::lock::Mutex;
+use crate::primitive::sync::Arc;
+use crate::task::{self, Handle, Listener, Roll};
+
+/// Lists over which they are spread, by the thread that detaches.
+const SHARDS: usize = 16;
+/// Places of a list that are kept while no task is in it.
+const KEPT: usize = 1 << 10;
+
+/// Who is told of the error of a detached task.
+pub(crate) type ErrorHook = Arc<dyn Fn(TaskId, &TaskError) + Send + Sync>;
+
+/// Those of one executor. Costs nothing before the first.
+pub(crate) struct Detached {
+    shards: OnceLock<Box<[Arc<Shard>]>>,
+    hook: Option<ErrorHook>,
+}
+
+struct Shard {
+    list: Padded<Mutex<List>>,
+    hook: Option<ErrorHook>,
+}
+
+#[derive(Default)]
+struct List {
+    places: Vec<Option<Handle>>,
+    free: Vec<u32>,
+}
+
+impl Detached {
+    pub(super) fn new(hook: Option<ErrorHook>) -> Self {
+        Self { shards: OnceLock::new(), hook }
+    }
+
+    /// Where a task goes that the calling thread detaches.
+    pub(super) fn roll(&self) -> Arc<dyn Roll> {
+        let shards = self.shards.get_or_init(|| {
+            let shard = || Arc::new(Shard { list: Padded::default(), hook: self.hook.clone() });
+            (0..SHARDS).map(|_| shard()).collect()
+        });
+        shards[local(super::Local::shard) % SHARDS].clone()
+    }
+
+    /// Those that are not done. O(detached tasks).
+    pub(crate) fn unfinished(&self) -> Vec<Handle> {
+        let shards = self.shards.get().into_iter().flatten();
+        let mut all: Vec<_> = shards.flat_map(|shard| shard.list.lock().handles()).collect();
+        all.retain(|task| !task.head().state.load().is_done());
+        all
+    }
+}
+
+/// Lets a task run with nobody holding on to it.
+pub(crate) fn detach(task: Handle) {
+    if task.head().state.load().phase() == task::Phase::Value {
+        return;
+    }
+    let own = local(|local| {
+        let registry = local.registry().filter(|registry| registry.id == task.head().executor)?;
+        Some(registry.detached.roll())
+    });
+    match own {
+        Some(roll) => Listener::detach(task, roll),
+        None => task::detach(task),
+    }
+}
+
+impl List {
+    fn handles(&self) -> Vec<Handle> {
+        self.places.iter().flatten().cloned().collect()
+    }
+}
+
+impl Roll for Shard {
+    fn put(&self, task: Handle) -> u32 {
+        let mut list = self.list.lock();
+        if let Some(place) = list.free.pop() {
+            list.places[place as usize] = Some(task);
+            return place;
+        }
+        list.places.push(Some(task));
+        list.places.len() as u32 - 1
+    }
+
+    fn ended(&self, place: u32) {
+        let mut list = self.list.lock();
+        let task = list.places[place as usize].take();
+        list.free.push(place);
+        if list.free.len() == list.places.len() && list.places.len() > KEPT {
+            *list = List::default();
+        }
+        drop(list);
+        if let (Some(hook), Some(task)) = (&self.hook, &task)
+            && let Some(error) = task.error()
+        {
+            panics::catch_drop(|| hook(task.head().id(), &error));
+        }
+    }
+}
