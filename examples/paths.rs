@@ -4,7 +4,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::sync::mpsc::{Sender, channel};
 
-use heist::{Executor, PinPolicy, Promise, TaskFuture};
+use heist::{ActorRef, Executor, PinPolicy, Promise, TaskError, TaskFuture};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 type Futures = Vec<TaskFuture<u64>>;
@@ -243,6 +243,46 @@ fn scatter(scene: &Scene) -> Outcome {
     })
 }
 
+/// Messages to an actor, from within a task; `talk` sends so many.
+fn talk_inside(scene: &Scene, talk: fn(&ActorRef<u64>, usize) -> Result<(), TaskError>) -> Outcome {
+    let actor = scene.ex.actor(|| 0_u64);
+    scene.rounds(|count| {
+        let known = actor.clone();
+        scene.inside(move |_| counted(|| talk(&known, count)))??;
+        Ok(actor.ask(|_| ()).wait()?)
+    })
+}
+
+fn ask(scene: &Scene) -> Outcome {
+    talk_inside(scene, |actor, count| (0..count as u64).try_for_each(|i| actor.ask(move |n| *n += i).wait()))
+}
+
+fn call(scene: &Scene) -> Outcome {
+    talk_inside(scene, |actor, count| (0..count as u64).try_for_each(|i| actor.call(move |n| *n += i)))
+}
+
+fn tell(scene: &Scene) -> Outcome {
+    talk_inside(scene, |actor, count| (0..count as u64).try_for_each(|i| actor.tell(move |n| *n += i)))
+}
+
+fn told(scene: &Scene) -> Outcome {
+    let (actor, count) = (scene.ex.actor(|| 0_u64), scene.tasks as u64);
+    let known = actor.clone();
+    scene.inside(move |_| uncounted(|| (0..count).try_for_each(|i| known.tell(move |n| *n += i))))??;
+    Ok(actor.ask(|_| ()).wait()?)
+}
+
+fn actor(scene: &Scene) -> Outcome {
+    scene.rounds(|count| {
+        let made = scene.inside(move |ex| {
+            let mut made = Vec::with_capacity(count);
+            counted(|| made.extend((0..count as u64).map(|i| ex.actor(move || i))));
+            made
+        })?;
+        Ok(made.iter().try_for_each(|actor| actor.ask(|_| ()).wait())?)
+    })
+}
+
 /// The submitter's side of a wake: one task at a time, given to workers that all sleep.
 fn wake(scene: &Scene) -> Outcome {
     let mut sleeps = scene.ex.workers() as u64;
@@ -324,6 +364,11 @@ const PATHS: &[Path] = &[
     marked("cancel", cancel),
     marked("release", release),
     marked("scatter", scatter),
+    marked("ask", ask),
+    marked("call", call),
+    marked("tell", tell),
+    marked("actor", actor),
+    all_but("run-told", 1, told),
     Path { name: "wake", all: false, free: usize::MAX, run: wake },
     all_but("run-own", 1, run_own),
     all_but("run-inbox", 1, run_inbox),

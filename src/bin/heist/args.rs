@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use heist::numa::{CpuSet, Order};
 
 use crate::fail::Fail;
+use crate::host::check_workers;
 
 /// heist: a work-stealing executor with live futures
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ pub(crate) enum Verb {
 pub(crate) enum Workload {
     /// Solve A·x = b by a tiled Cholesky factorisation, or least squares through the normal equations
     Cholesky(Cholesky),
+    /// Run a model for every row of a CSV of parameters; results as they come, resumable when interrupted
+    Sweep(Sweep),
 }
 
 /// Arguments of `heist topo`.
@@ -135,18 +138,72 @@ pub(crate) struct Cholesky {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// The most workers one run may ask for.
-const MAX_WORKERS: usize = 4096;
+/// Arguments of `heist run sweep`.
+#[derive(Debug, Args)]
+#[command(after_help = "Run again with the same --output, an interrupted sweep goes on where it was.\n\n\
+                  Exit code: 0 all rows done; 1 an error is above its bound (with --check); 2 bad input.")]
+pub(crate) struct Sweep {
+    /// CSV file with a column for each parameter of the model and a row for each run of it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// The model
+    #[arg(long, value_enum, default_value_t = Which::Oscillator)]
+    pub(crate) model: Which,
+
+    /// Runge-Kutta steps of each run
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub(crate) steps: u64,
+
+    /// Write results to this CSV file, and keep those that are there already [default: to stdout, the report to stderr]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Leave out rows that cannot be used, each named on stderr
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+
+    /// Worker threads [default: one pinned to each physical core this process may use]
+    #[arg(long, value_name = "W")]
+    pub(crate) workers: Option<usize>,
+
+    /// Exit with 1 if the error of a row is above its bound
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Report by one JSON object instead of text, and no progress bar
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The models of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Which {
+    /// A damped oscillator driven from rest: damping, natural, driving, force
+    Oscillator,
+    /// The Lorenz system and its Lyapunov exponents: sigma, rho, beta
+    Lorenz,
+    /// An epidemic in a closed population: transmission, recovery, infected
+    Epidemic,
+}
+
+impl Sweep {
+    /// Refuses what no sweep could make sensible.
+    pub(crate) fn validate(&self) -> Result<(), Fail> {
+        if self.steps == 0 {
+            return Err(Fail::new("--steps 0: a run needs at least one step"));
+        }
+        check_workers("--workers", self.workers)
+    }
+}
 
 impl Cholesky {
     /// Refuses what no matrix could make sensible.
     pub(crate) fn validate(&self) -> Result<(), Fail> {
-        match (self.size, self.tile, self.workers) {
-            (0, _, _) => Err(Fail::new("--size 0: a matrix needs at least one row")),
-            (_, Some(0), _) => Err(Fail::new("--tile 0: a tile needs at least one row")),
-            (_, _, Some(0)) => Err(Fail::new("--workers 0: a run needs at least one worker")),
-            (_, _, Some(w)) if w > MAX_WORKERS => Err(Fail::new(format!("--workers {w}: at most {MAX_WORKERS}"))),
-            _ => Ok(()),
+        match (self.size, self.tile) {
+            (0, _) => Err(Fail::new("--size 0: a matrix needs at least one row")),
+            (_, Some(0)) => Err(Fail::new("--tile 0: a tile needs at least one row")),
+            _ => check_workers("--workers", self.workers),
         }
     }
 }
@@ -226,5 +283,21 @@ mod tests {
         }
         assert!(parse("heist run cholesky --workers 4096").unwrap().validate().is_ok());
         assert!(parse("heist run cholesky --tile -3").is_err());
+    }
+
+    #[test]
+    fn a_sweep_needs_nothing_but_its_parameters() {
+        let sweep = |line: &str| -> Result<Sweep, String> {
+            match Command::try_parse_from(line.split(' ')).map_err(|error| one_line(&error))?.verb {
+                Verb::Run(Workload::Sweep(args)) => Ok(args),
+                other => panic!("{other:?}"),
+            }
+        };
+        let args = sweep("heist run sweep p.csv").unwrap();
+        assert_eq!((args.model, args.steps, args.workers, args.output), (Which::Oscillator, 20_000, None, None));
+        assert!(!args.skip_bad && !args.check && !args.json);
+        assert!(sweep("heist run sweep").unwrap_err().contains("<FILE>"));
+        let zero = sweep("heist run sweep p.csv --steps 0").unwrap();
+        assert!(zero.validate().unwrap_err().to_string().starts_with("--steps 0:"));
     }
 }

@@ -1,6 +1,14 @@
-//! What ends a run early: one line for stderr, exit code 2.
+//! How a run ends: what came of it, or what ended it early (one line for stderr, exit code 2).
 
 use std::fmt;
+
+/// What a run that could be carried out came to.
+pub(crate) enum Outcome {
+    /// Solved, or the bound was not to be enforced.
+    Done,
+    /// An error is above the bound that was to be enforced.
+    AboveBound(String),
+}
 
 /// A reason to stop, written for the person at the terminal.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
-//! Which host is looked at: this one, a made-up or a recorded one, as arguments or else the environment say.
+//! Which host is looked at: this one, a made-up or a recorded one, as arguments or else the environment say; and the executor
+//! that a run has on it.
 
 use std::path::{Path, PathBuf};
 
+use heist::Executor;
 use heist::numa::{self, CpuSet, Topology};
 
 use crate::fail::Fail;
@@ -37,6 +39,15 @@ pub(crate) fn check_workers(name: &str, workers: Option<usize>) -> Result<(), Fa
         Some(workers) if workers > MAX_WORKERS => Err(Fail::new(format!("{name} {workers}: at most {MAX_WORKERS}"))),
         _ => Ok(()),
     }
+}
+
+/// An executor with so many workers, else with as many as the host and the environment say.
+pub(crate) fn executor(workers: Option<usize>) -> Result<Executor, Fail> {
+    let builder = Executor::builder();
+    Ok(match workers {
+        Some(workers) => builder.workers(workers).build()?,
+        None => builder.build()?,
+    })
 }
 
 impl Host {

@@ -17,12 +17,13 @@ mod matrix;
 mod memory;
 mod output;
 mod progress;
+mod sweep;
 mod topo;
 
 use args::{Command, Verb, Workload};
-use cholesky::Outcome;
+use fail::{Fail, Outcome};
 
-/// The residual is above its bound.
+/// An error is above its bound.
 const ABOVE_BOUND: u8 = 1;
 
 /// Something about the host costs.
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Err(help) => return help_or_version(&format!("{}\n", help.to_string().trim_end())),
     };
     let done = match command.verb {
-        Verb::Run(Workload::Cholesky(args)) => cholesky::run(&args).map(|outcome| match outcome {
+        Verb::Run(workload) => run(workload).map(|outcome| match outcome {
             Outcome::Done => ExitCode::SUCCESS,
             Outcome::AboveBound(reason) => stop(ABOVE_BOUND, &reason),
         }),
@@ -46,6 +47,13 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args).map(|well| if well { ExitCode::SUCCESS } else { UNWELL.into() }),
     };
     done.unwrap_or_else(|fail| stop(BAD_INPUT, &fail.to_string()))
+}
+
+fn run(workload: Workload) -> Result<Outcome, Fail> {
+    match workload {
+        Workload::Cholesky(args) => cholesky::run(&args),
+        Workload::Sweep(args) => sweep::run(&args),
+    }
 }
 
 fn help_or_version(text: &str) -> ExitCode {

@@ -8,17 +8,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Time between two looks at the counters.
 const PERIOD: Duration = Duration::from_millis(80);
 
-/// A bar over a known number of tasks.
+/// A bar over a known number of things.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    /// A bar if it is wanted and stderr is a terminal.
-    pub(crate) fn new(wanted: bool, tasks: u64) -> Progress {
+    /// A bar if it is wanted and stderr is a terminal; `things` is their word.
+    pub(crate) fn new(wanted: bool, count: u64, things: &str) -> Progress {
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(tasks);
-            if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} tasks, {eta} left") {
+            let bar = ProgressBar::new(count);
+            if let Ok(style) =
+                ProgressStyle::with_template(&format!("{{bar:32}} {{pos}}/{{len}} {things}, {{eta}} left"))
+            {
                 bar.set_style(style);
             }
             bar
@@ -36,5 +38,19 @@ impl Progress {
             bar.set_position(finished_tasks());
         }
         bar.finish_and_clear();
+    }
+
+    /// So many are done.
+    pub(crate) fn show(&self, count: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(count);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
     }
 }

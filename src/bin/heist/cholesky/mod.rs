@@ -7,7 +7,8 @@ use std::time::Instant;
 use heist::prelude::*;
 
 use crate::args;
-use crate::fail::Fail;
+use crate::fail::{Fail, Outcome};
+use crate::host;
 use crate::matrix::dense::Dense;
 use crate::memory::Allowed;
 use crate::output::{self, Target};
@@ -32,21 +33,13 @@ use report::{Measured, Report};
 use run::{Run, Step};
 use tiles::Tiles;
 
-/// What a run that could be carried out came to.
-pub(crate) enum Outcome {
-    /// Solved, or the bound was not to be enforced.
-    Done,
-    /// The residual is above the bound that was to be enforced.
-    AboveBound(String),
-}
-
 /// Loads, solves, writes and reports.
 pub(crate) fn run(args: &args::Cholesky) -> Result<Outcome, Fail> {
     args.validate()?;
     let target = args.output.as_deref().map(Target::probe).transpose()?;
     let problem = Problem::load(args, Allowed::of_this_process())?;
-    let executor = executor(args.workers)?;
-    let progress = Progress::new(!args.json, problem.tasks());
+    let executor = host::executor(args.workers)?;
+    let progress = Progress::new(!args.json, problem.tasks(), "tasks");
     let (x, measured) = solve(&executor, &problem, progress)?;
     let report = Report::new(&problem, executor.warnings(), &measured, problem.residual(&x));
     if let Some(target) = target {
@@ -57,14 +50,6 @@ pub(crate) fn run(args: &args::Cholesky) -> Result<Outcome, Fail> {
         return Ok(Outcome::AboveBound(report.above_bound()));
     }
     Ok(Outcome::Done)
-}
-
-fn executor(workers: Option<usize>) -> Result<Executor, Fail> {
-    let builder = Executor::builder();
-    Ok(match workers {
-        Some(workers) => builder.workers(workers).build()?,
-        None => builder.build()?,
-    })
 }
 
 /// Runs the graph and returns x.

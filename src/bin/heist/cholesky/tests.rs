@@ -34,8 +34,8 @@ fn matrix_of(size: usize, entry: impl Fn(usize, usize) -> f64) -> Problem {
 }
 
 fn solve_with(problem: &Problem, workers: usize) -> Result<(Vec<f64>, Measured), Fail> {
-    let executor = executor(Some(workers))?;
-    solve(&executor, problem, Progress::new(false, 0))
+    let executor = host::executor(Some(workers))?;
+    solve(&executor, problem, Progress::new(false, 0, "tasks"))
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn the_graph_computes_what_the_loops_compute() {
     for (size, tile) in [(1, 1), (48, 48), (100, 32), (96, 16), (131, 17)] {
         for workers in [1, 2, 5] {
             let problem = problem(&format!("--size {size} --tile {tile}"));
-            let executor = executor(Some(workers)).unwrap();
+            let executor = host::executor(Some(workers)).unwrap();
             let [by_graph, by_loops] = [0, 1].map(|_| Arc::new(Run::new(Tiles::empty(size, tile), workers)));
             let mut states = start::densify(&executor, &by_graph, &problem.matrix);
             graph::factor(&executor, &by_graph, &mut states);
