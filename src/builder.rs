@@ -3,11 +3,12 @@
 use heist_numa::Order;
 
 use crate::config;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, TaskError, TaskId};
 use crate::executor::Executor;
 use crate::panics::{self, PanicReport};
 use crate::placement::Wanted;
-use crate::scheduler::{Registry, Search, Settings, local};
+use crate::primitive::sync::Arc;
+use crate::scheduler::{ErrorHook, Registry, Search, Settings, local};
 
 /// The most workers one executor takes.
 const MAX_WORKERS: usize = 4096;
@@ -92,9 +93,11 @@ pub struct Builder {
     profile: Profile,
     on_start: Option<Box<dyn Fn(usize) + Send + Sync>>,
     on_stop: Option<Box<dyn Fn(usize) + Send + Sync>>,
+    on_detached_error: Option<ErrorHook>,
     max_spare_threads: Option<usize>,
     panic_report: PanicReport,
     seed: Option<u64>,
+    resources: Vec<(String, u64)>,
 }
 
 impl Builder {
@@ -175,6 +178,26 @@ impl Builder {
         self
     }
 
+    /// Called when a [detached](crate::TaskFuture::detach) task has ended without a value, cancelled ones included, on the
+    /// thread that ended it. A panic in it is caught and counted ([`drop_panics`](crate::drop_panics)).
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let ex = heist::Executor::builder()
+    ///     .on_detached_error(move |id, error| {
+    ///         let _ = sender.send((id, error.is_panic()));
+    ///     })
+    ///     .build()?;
+    /// let id = ex.submit(|| panic!("nobody looks")).detach();
+    /// assert_eq!(receiver.recv()?, (id, true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_detached_error(mut self, hook: impl Fn(TaskId, &TaskError) + Send + Sync + 'static) -> Self {
+        self.on_detached_error = Some(Arc::new(hook));
+        self
+    }
+
     /// Most threads made beyond the workers' own, to drive a core whose worker waits. By default 4096, or half of what
     /// the system allows. At the cap a wait keeps its core, and if no worker can run at all, the newest wait fails
     /// ([`TaskError::is_stalled`](crate::TaskError::is_stalled)).
@@ -192,6 +215,22 @@ impl Builder {
     /// Seed of the choices of victims. With one worker a run is repeatable anyway. By default `HEIST_SEED`, else 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Something that tasks may ask for by [`resource`](crate::TaskBuilder::resource), such as accelerators or licences, and
+    /// how much there is of it. Given again, the last amount counts.
+    ///
+    /// ```
+    /// let ex = heist::Executor::builder().resource("gpu", 2).build()?;
+    /// let on_gpu = ex.task().resource("gpu", 1).submit(|| 1);
+    /// assert_eq!(on_gpu.result()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resource(mut self, name: impl Into<String>, amount: u64) -> Self {
+        let name = name.into();
+        self.resources.retain(|(known, _)| *known != name);
+        self.resources.push((name, amount));
         self
     }
 
@@ -230,10 +269,12 @@ impl Builder {
             stack_size,
             max_spare_threads: self.max_spare_threads.unwrap_or_else(config::max_spare_threads),
             seed,
+            resources: self.resources,
             search: self.profile.search(),
             thread_name: self.thread_name.unwrap_or_else(|| Box::new(|worker| format!("heist-{worker}"))),
             on_start: self.on_start,
             on_stop: self.on_stop,
+            on_detached_error: self.on_detached_error,
             warnings,
         };
         let registry = Registry::start(settings, Box::new(placement.lease))?;

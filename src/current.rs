@@ -38,7 +38,7 @@ pub struct Current {
 pub fn current() -> Option<Current> {
     local(|local| {
         let registry = local.registry()?;
-        let task = local.current()?.id;
+        let task = local.current()?.id();
         Some(Current {
             executor: Executor::of(registry.strong()?),
             worker: local.worker_index()?,

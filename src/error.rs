@@ -59,12 +59,21 @@ pub(crate) enum ErrorKind {
     Closed(TaskError),
     /// A domain that the executor has no workers on.
     NoDomain { domain: usize, domains: usize },
+    /// A worker that the executor does not have.
+    NoWorker { worker: usize, workers: usize },
     /// Memory could not be had.
     Memory(heist_numa::Error),
     /// Scattered data that do not fit each other, or what they are asked for.
     Shape(String),
+    /// A name stands for something else.
+    NameTaken(String),
+    /// The threads of an executor could not be looked at.
+    Unseen(std::io::Error),
     /// A file could not be read as asked.
     File { path: std::path::PathBuf, source: std::io::Error },
+    /// The system refused what the event loop needs.
+    #[cfg(feature = "io")]
+    Io { what: &'static str, source: std::io::Error },
 }
 
 impl Error {
@@ -102,6 +111,12 @@ impl Error {
         matches!(self.kind, ErrorKind::NoDomain { .. })
     }
 
+    /// Whether something was to be on a worker or domain that the executor does not have.
+    #[must_use]
+    pub fn is_impossible_place(&self) -> bool {
+        matches!(self.kind, ErrorKind::NoDomain { .. } | ErrorKind::NoWorker { .. })
+    }
+
     /// Whether memory could not be had.
     #[must_use]
     pub fn is_memory(&self) -> bool {
@@ -114,10 +129,29 @@ impl Error {
         matches!(self.kind, ErrorKind::Shape(_))
     }
 
+    /// Whether the system does not let one thread look at what others run.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unseen(_))
+    }
+
     /// Whether a file could not be read as asked.
     #[must_use]
     pub fn is_file(&self) -> bool {
         matches!(self.kind, ErrorKind::File { .. })
+    }
+
+    /// Whether the system refused what the event loop ([`io`](crate::io)) needs.
+    #[cfg(feature = "io")]
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(self.kind, ErrorKind::Io { .. })
+    }
+
+    /// Whether a name stands for something of another type or size, or was published before.
+    #[must_use]
+    pub fn is_name_taken(&self) -> bool {
+        matches!(self.kind, ErrorKind::NameTaken(_))
     }
 
     /// Whether something that is set once for the process had been set before.
@@ -141,9 +175,17 @@ impl fmt::Display for Error {
             ErrorKind::NoDomain { domain, domains } => {
                 write!(f, "there is no domain {domain}: this executor has workers on {domains}, numbered from 0")
             }
+            ErrorKind::NoWorker { worker, workers } => {
+                write!(f, "there is no worker {worker}: this executor has {workers}, numbered from 0")
+            }
             ErrorKind::Memory(source) => write!(f, "no memory for the data: {source}"),
-            ErrorKind::Shape(text) => f.write_str(text),
+            ErrorKind::Shape(text) | ErrorKind::NameTaken(text) => f.write_str(text),
+            ErrorKind::Unseen(source) => {
+                write!(f, "what the threads run cannot be looked at: membarrier(2) is refused ({source})")
+            }
             ErrorKind::File { path, source } => write!(f, "{}: {source}", path.display()),
+            #[cfg(feature = "io")]
+            ErrorKind::Io { what, source } => write!(f, "{what}: {source}"),
         }
     }
 }
@@ -151,11 +193,18 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
-            ErrorKind::Thread { source, .. } => Some(source),
+            ErrorKind::Thread { source, .. } | ErrorKind::Unseen(source) => Some(source),
             ErrorKind::Host(source) | ErrorKind::Memory(source) => Some(source),
             ErrorKind::File { source, .. } => Some(source),
+            #[cfg(feature = "io")]
+            ErrorKind::Io { source, .. } => Some(source),
             ErrorKind::Closed(why) => Some(why),
-            ErrorKind::Setting(_) | ErrorKind::AlreadySet(_) | ErrorKind::NoDomain { .. } | ErrorKind::Shape(_) => None,
+            ErrorKind::Setting(_)
+            | ErrorKind::AlreadySet(_)
+            | ErrorKind::NoDomain { .. }
+            | ErrorKind::NoWorker { .. }
+            | ErrorKind::Shape(_)
+            | ErrorKind::NameTaken(_) => None,
         }
     }
 }
@@ -179,11 +228,23 @@ impl From<heist_numa::Error> for Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelReason {
     text: Cow<'static, str>,
-    closed: bool,
+    by: By,
+}
+
+/// Who cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Name,
+    Close,
+    Restart,
 }
 
 impl CancelReason {
-    pub(crate) const EXECUTOR_CLOSED: Self = Self { text: Cow::Borrowed("executor closed"), closed: true };
+    pub(crate) const EXECUTOR_CLOSED: Self = Self { text: Cow::Borrowed("executor closed"), by: By::Close };
+    pub(crate) const EXECUTOR_RESTARTED: Self = Self { text: Cow::Borrowed("executor restarted"), by: By::Restart };
+    /// Of a wait that ended because the task that waited had been cancelled.
+    pub(crate) const WHILE_WAITING: Self =
+        Self { text: Cow::Borrowed("the task was cancelled while it waited"), by: By::Name };
 
     /// The reason in words, as given to `cancel`.
     #[must_use]
@@ -194,7 +255,13 @@ impl CancelReason {
     /// Whether the executor was closed, rather than the task cancelled by name.
     #[must_use]
     pub fn is_executor_closed(&self) -> bool {
-        self.closed
+        self.by == By::Close
+    }
+
+    /// Whether the executor was restarted ([`restart`](crate::Executor::restart)).
+    #[must_use]
+    pub fn is_restart(&self) -> bool {
+        self.by == By::Restart
     }
 }
 
@@ -206,13 +273,13 @@ impl fmt::Display for CancelReason {
 
 impl From<&'static str> for CancelReason {
     fn from(text: &'static str) -> Self {
-        Self { text: Cow::Borrowed(text), closed: false }
+        Self { text: Cow::Borrowed(text), by: By::Name }
     }
 }
 
 impl From<String> for CancelReason {
     fn from(text: String) -> Self {
-        Self { text: Cow::Owned(text), closed: false }
+        Self { text: Cow::Owned(text), by: By::Name }
     }
 }
 
@@ -241,6 +308,7 @@ struct Cause {
     kind: TaskErrorKind,
     task: Option<TaskId>,
     location: Option<&'static Location<'static>>,
+    name: Option<Cow<'static, str>>,
 }
 
 impl Drop for Cause {
@@ -254,25 +322,73 @@ impl Drop for Cause {
 
 #[derive(Debug)]
 pub(crate) enum TaskErrorKind {
-    Panicked { message: String, backtrace: Option<Backtrace> },
+    Panicked {
+        message: String,
+        backtrace: Option<Backtrace>,
+    },
     Failed(Box<dyn std::error::Error + Send + Sync>),
     Cancelled(CancelReason),
     Dependency(TaskError),
     PromiseDropped,
     ForeignFuture,
     Timeout,
-    Stalled { cap: usize },
-    Deadlock,
+    Stalled {
+        cap: usize,
+    },
+    /// What is waited for was closed.
+    Closed(&'static str),
+    /// More was asked for than there is.
+    Impossible(String),
+    /// The system refused what the event loop needs.
+    #[cfg(feature = "io")]
+    Io {
+        what: &'static str,
+        source: std::io::Error,
+    },
+    Deadlock {
+        circle: Option<String>,
+    },
+    /// Asked of an actor whose constructor has failed so.
+    ActorUnborn(TaskError),
+    /// Asked of an actor that has ended, because of that.
+    ActorEnded(Option<TaskError>),
+    /// Told to an actor whose mailbox is full.
+    MailboxFull,
+    /// Asked, and dropped before its turn.
+    Unwanted,
     Forked,
+    Refused {
+        refusal: Refusal,
+        text: String,
+    },
+}
+
+/// What was asked for that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Place,
+    Resource,
+    Key,
+    Repeat,
+    /// Options that do not go together.
+    Options,
 }
 
 impl TaskError {
     pub(crate) fn new(kind: TaskErrorKind) -> Self {
-        Self(Arc::new(Cause { kind, task: None, location: None }))
+        Self(Arc::new(Cause { kind, task: None, location: None, name: None }))
     }
 
     pub(crate) fn of_task(kind: TaskErrorKind, task: TaskId, location: &'static Location<'static>) -> Self {
-        Self(Arc::new(Cause { kind, task: Some(task), location: Some(location) }))
+        Self(Arc::new(Cause { kind, task: Some(task), location: Some(location), name: None }))
+    }
+
+    /// A new error, of a task that was given a name.
+    pub(crate) fn named(mut self, name: Option<Cow<'static, str>>) -> Self {
+        if let Some(cause) = Arc::get_mut(&mut self.0) {
+            cause.name = name;
+        }
+        self
     }
 
     /// What the dependents of a task with this error get: a cancellation travels as it is, all else names its root.
@@ -288,6 +404,7 @@ impl TaskError {
             kind: TaskErrorKind::Dependency(root.clone()),
             task: root.task(),
             location: root.location(),
+            name: None,
         }))
     }
 
@@ -311,7 +428,7 @@ impl TaskError {
     #[must_use]
     pub fn root(&self) -> &Self {
         match &self.0.kind {
-            TaskErrorKind::Dependency(root) => root,
+            TaskErrorKind::Dependency(root) | TaskErrorKind::ActorUnborn(root) => root.root(),
             _ => self,
         }
     }
@@ -367,13 +484,93 @@ impl TaskError {
     /// Whether a task waited for itself, or for what depends on it.
     #[must_use]
     pub fn is_deadlock(&self) -> bool {
-        matches!(self.kind(), TaskErrorKind::Deadlock)
+        matches!(self.kind(), TaskErrorKind::Deadlock { .. })
     }
 
     /// Whether the executor was used in a child made by `fork()`, which has none of its threads.
     #[must_use]
     pub fn is_forked(&self) -> bool {
         matches!(self.kind(), TaskErrorKind::Forked)
+    }
+
+    /// Whether the system refused what the event loop ([`io`](crate::io)) needs.
+    #[cfg(feature = "io")]
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(self.kind(), TaskErrorKind::Io { .. })
+    }
+
+    /// Whether the queue, semaphore or topic that was to be used is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.kind(), TaskErrorKind::Closed(_))
+    }
+
+    /// Whether more was asked for than there will ever be: permits of a semaphore, locks of a set.
+    #[must_use]
+    pub fn is_impossible(&self) -> bool {
+        matches!(self.kind(), TaskErrorKind::Impossible(_))
+    }
+
+    /// Whether it was asked of an actor that had ended, or never began because its constructor failed. What ended it is the
+    /// [source](std::error::Error::source) of this error; of a constructor's panic the other predicates tell as well.
+    ///
+    /// ```
+    /// let ex = heist::Executor::new()?;
+    /// let actor = ex.actor(|| 0_u32);
+    /// let bad = actor.ask(|_| panic!("no"));
+    /// let after = actor.ask(|n| *n);
+    /// assert!(bad.wait().is_ok() && bad.error().unwrap().is_panic());
+    /// assert!(after.result().unwrap_err().is_actor_ended());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_actor_ended(&self) -> bool {
+        let is = |error: &Self| matches!(error.0.kind, TaskErrorKind::ActorUnborn(_) | TaskErrorKind::ActorEnded(_));
+        match &self.0.kind {
+            TaskErrorKind::Dependency(root) => is(root),
+            _ => is(self),
+        }
+    }
+
+    /// Whether a mailbox had no room for what was told.
+    #[must_use]
+    pub fn is_mailbox_full(&self) -> bool {
+        matches!(self.kind(), TaskErrorKind::MailboxFull)
+    }
+
+    fn is_refused_for(&self, what: Refusal) -> bool {
+        matches!(self.kind(), TaskErrorKind::Refused { refusal, .. } if *refusal == what)
+    }
+
+    /// Whether a task was to run on a worker or domain that the executor does not have.
+    #[must_use]
+    pub fn is_impossible_place(&self) -> bool {
+        self.is_refused_for(Refusal::Place)
+    }
+
+    /// Whether a task asked for a resource that the executor does not have, or has too little of.
+    #[must_use]
+    pub fn is_unsatisfiable(&self) -> bool {
+        self.is_refused_for(Refusal::Resource)
+    }
+
+    /// Whether the key of a task is held by one with values of another type.
+    #[must_use]
+    pub fn is_key_taken(&self) -> bool {
+        self.is_refused_for(Refusal::Key)
+    }
+
+    /// Whether a task was to be retried whose closure was not kept.
+    #[must_use]
+    pub fn is_not_repeatable(&self) -> bool {
+        self.is_refused_for(Refusal::Repeat)
+    }
+
+    /// Whether what was asked of a task does not go together.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        self.is_refused_for(Refusal::Options)
     }
 
     /// Why the task was cancelled, if it was.
@@ -418,6 +615,12 @@ impl TaskError {
         self.root().0.task
     }
 
+    /// The name of the root task, if it was submitted by [`Executor::task`](crate::Executor::task).
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.root().0.name.as_deref()
+    }
+
     /// Where the root task was submitted.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
@@ -427,8 +630,10 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_dependency() {
-            f.write_str("an input failed: ")?;
+        match &self.0.kind {
+            TaskErrorKind::Dependency(_) => f.write_str("an input failed: ")?,
+            TaskErrorKind::ActorUnborn(_) => f.write_str("the actor's constructor failed: ")?,
+            _ => {}
         }
         let cause = &self.root().0;
         match &cause.kind {
@@ -444,16 +649,30 @@ impl fmt::Display for TaskError {
                 f,
                 "stalled: every worker waits and the cap of {cap} spare threads (max_spare_threads) is reached; raise it, or await instead of blocking"
             )?,
-            TaskErrorKind::Deadlock => {
+            TaskErrorKind::Deadlock { circle: None } => {
                 f.write_str("this task waits for itself, or for a task that depends on it; the wait could never end")?;
             }
+            TaskErrorKind::Deadlock { circle: Some(circle) } => write!(f, "{circle}; the wait could never end")?,
+            TaskErrorKind::ActorUnborn(root) => fmt::Display::fmt(root, f)?,
+            TaskErrorKind::ActorEnded(None) => f.write_str("the actor has ended: nobody held a reference any more")?,
+            TaskErrorKind::ActorEnded(Some(cause)) => write!(f, "the actor has ended: {cause}")?,
+            TaskErrorKind::MailboxFull => f.write_str("the actor's mailbox is full")?,
+            TaskErrorKind::Unwanted => f.write_str("nobody waited for the answer any more when its turn came")?,
             TaskErrorKind::Forked => {
                 f.write_str("this process was made by fork() and has no workers; build a new executor in it")?;
             }
+            #[cfg(feature = "io")]
+            TaskErrorKind::Io { what, source } => write!(f, "{what}: {source}")?,
+            TaskErrorKind::Closed(what) => write!(f, "the {what} is closed")?,
+            TaskErrorKind::Impossible(text) => write!(f, "this can never be had: {text}")?,
+            TaskErrorKind::Refused { text, .. } => f.write_str(text)?,
             TaskErrorKind::Dependency(root) => fmt::Display::fmt(root, f)?,
         }
         match (cause.task, cause.location) {
-            (Some(task), Some(location)) => write!(f, " (task {task} submitted at {location})"),
+            (Some(task), Some(location)) => match &cause.name {
+                Some(name) => write!(f, " (task {name} {task} submitted at {location})"),
+                None => write!(f, " (task {task} submitted at {location})"),
+            },
             _ => Ok(()),
         }
     }
@@ -469,7 +688,10 @@ impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.kind {
             TaskErrorKind::Failed(source) => Some(&**source),
-            TaskErrorKind::Dependency(root) => Some(root),
+            #[cfg(feature = "io")]
+            TaskErrorKind::Io { source, .. } => Some(source),
+            TaskErrorKind::Dependency(root) | TaskErrorKind::ActorUnborn(root) => Some(root),
+            TaskErrorKind::ActorEnded(cause) => cause.as_ref().map(|cause| cause as _),
             _ => None,
         }
     }

@@ -1,6 +1,15 @@
 //! The executor: takes tasks, hands out futures, ends.
 
+mod actors;
+mod bounded;
+mod coordination;
+mod detached;
+mod inspect;
+mod pool;
 mod scatter;
+#[cfg(feature = "io")]
+mod signals;
+mod task;
 
 use std::fmt;
 use std::future::Future;
@@ -9,11 +18,18 @@ use std::panic::Location;
 use crate::builder::Builder;
 use crate::diagnostics::Stats;
 use crate::error::{Error, TaskError, TaskErrorKind};
-use crate::future::{Fallible, Gather, GatherOk, Inputs, Plain, Promise, TaskFuture, failed, spawn};
+use crate::future::{Fallible, Gather, GatherOk, Inputs, Of, Plain, Promise, TaskFuture, failed, spawn};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Phase, Registry};
-use crate::task::{Dealer, Stateless};
+use crate::task::{Dealer, Named, Stateless};
+
+pub use bounded::Bounded;
+pub use detached::Detached;
+pub use inspect::{CallStack, Running};
+#[cfg(feature = "io")]
+pub use signals::ShutdownOnSignals;
+pub use task::TaskBuilder;
 
 /// How an executor ends.
 ///
@@ -175,7 +191,7 @@ impl Executor {
         T: Send + 'static,
     {
         let call = move |inputs: &I::Owned| Ok(task(I::refs(inputs)));
-        TaskFuture::new(self.registry.submit_after(Location::caller(), inputs.own(), false, call))
+        TaskFuture::new(self.registry.submit_after::<Named<F>, _, _, _>(Location::caller(), inputs.own(), false, call))
     }
 
     /// As [`submit_after`](Self::submit_after), for a closure that may fail.
@@ -196,7 +212,7 @@ impl Executor {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         let call = move |inputs: &I::Owned| task(I::refs(inputs)).map_err(failed);
-        TaskFuture::new(self.registry.submit_after(Location::caller(), inputs.own(), false, call))
+        TaskFuture::new(self.registry.submit_after::<Named<F>, _, _, _>(Location::caller(), inputs.own(), false, call))
     }
 
     /// Runs `task` once all `inputs` are done, whatever became of them, and gives it their results.
@@ -216,7 +232,7 @@ impl Executor {
         T: Send + 'static,
     {
         let call = move |inputs: &I::Owned| Ok(task(I::results(inputs)));
-        TaskFuture::new(self.registry.submit_after(Location::caller(), inputs.own(), true, call))
+        TaskFuture::new(self.registry.submit_after::<Named<F>, _, _, _>(Location::caller(), inputs.own(), true, call))
     }
 
     /// Runs `task` for each of `items`, queued in batches as they come. The futures come in the order of the items.
@@ -237,14 +253,14 @@ impl Executor {
         let location = Location::caller();
         let tasks = match Stateless::of(task) {
             Ok(task) => {
-                let works = items.into_iter().map(|item| Plain(move || (task.get())(item)));
+                let works = items.into_iter().map(|item| Of::<F, _>::new(Plain(move || (task.get())(item))));
                 self.registry.submit_all(location, works)
             }
             Err(task) => {
                 let mut dealer = Dealer::new(task);
                 let works = items.into_iter().map(|item| {
                     let task = dealer.deal();
-                    Plain(move || (task.get())(item))
+                    Of::<F, _>::new(Plain(move || (task.get())(item)))
                 });
                 self.registry.submit_all(location, works)
             }
@@ -277,7 +293,7 @@ impl Executor {
             .map(|inputs| {
                 let task = task.clone();
                 let call = move |inputs: &I::Owned| Ok(task(I::refs(inputs)));
-                TaskFuture::new(self.registry.submit_after(location, inputs.own(), false, call))
+                TaskFuture::new(self.registry.submit_after::<Named<F>, _, _, _>(location, inputs.own(), false, call))
             })
             .collect()
     }

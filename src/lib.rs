@@ -26,6 +26,9 @@
 //! | [`Promise`] | the writing side of a future that somebody else fulfils |
 //! | domain | memory and the cores near it: a NUMA domain; numbered from 0 by [`Executor::has_what`] |
 //! | chunk, replica | one placed piece of scattered data; one of the copies of a value |
+//! | key, priority, place, resource | what [`Executor::task`] lets be said about a task before it is submitted |
+//! | actor, ask, tell | a state that handles one message at a time ([`ActorRef`]); a message with an answer, and one without |
+//! | secede, rejoin | what a task does that blocks for long: it leaves its worker to others, and waits in line for one |
 //! | release | what the drop of the last handle does to a task that has not started: it never runs |
 //!
 //! # Environment
@@ -47,6 +50,7 @@
 // A model (`--cfg heist_loom`) has what lies below the threads, and uses not all of it.
 #![cfg_attr(heist_loom, allow(dead_code, unreachable_pub, unused_imports))]
 
+mod actor;
 #[cfg(not(heist_loom))]
 mod builder;
 #[cfg(not(heist_loom))]
@@ -68,6 +72,8 @@ mod fork;
 mod future;
 #[cfg(not(heist_loom))]
 mod global;
+#[cfg(all(feature = "io", not(heist_loom)))]
+pub mod io;
 mod panics;
 #[cfg(not(heist_loom))]
 mod placement;
@@ -75,9 +81,16 @@ mod placement;
 pub mod prelude;
 mod primitive;
 mod scheduler;
+#[cfg(not(heist_loom))]
+mod secede;
+mod sync;
 #[allow(unsafe_code, reason = "one erased allocation per task, shared by counted references")]
 mod task;
 
+#[cfg(all(feature = "io", not(heist_loom)))]
+pub use actor::ActorTimer;
+#[cfg(not(heist_loom))]
+pub use actor::{ActorInfo, ActorOptions, ActorRef, OnPanic, WeakRef};
 #[cfg(not(heist_loom))]
 pub use builder::{Builder, PinPolicy, Profile};
 #[cfg(not(heist_loom))]
@@ -87,19 +100,32 @@ pub use data::{Chunk, DomainData, Halo, Halos, Held, IntoChunks, Partition, Reba
 #[cfg(not(heist_loom))]
 pub use diagnostics::{Stats, WorkerStats};
 pub use error::{CancelReason, Error, TaskError, TaskId};
+#[cfg(all(feature = "io", not(heist_loom)))]
+pub use executor::ShutdownOnSignals;
 #[cfg(not(heist_loom))]
-pub use executor::{Executor, Shutdown};
+pub use executor::{Bounded, CallStack, Detached, Executor, Running, Shutdown, TaskBuilder};
 #[cfg(not(heist_loom))]
 pub use future::{
-    AsCompleted, Await, AwaitRef, Batches, DoneNotDone, Gather, GatherOk, Inputs, Promise, Status, TaskFuture,
-    as_completed, wait_all, wait_all_async, wait_all_timeout, wait_any, wait_any_async, wait_any_timeout, wait_n,
-    wait_n_async, wait_n_timeout,
+    AsCompleted, Await, AwaitRef, Batches, DoneNotDone, Gather, GatherOk, Inputs, Promise, Reschedule, Status,
+    TaskFuture, as_completed, wait_all, wait_all_async, wait_all_timeout, wait_any, wait_any_async, wait_any_timeout,
+    wait_n, wait_n_async, wait_n_timeout,
 };
 /// The host: topology, plan, pinning, placed memory.
 pub use heist_numa as numa;
 /// Plain old data: any bytes are a value.
 pub use heist_numa::Pod;
 pub use panics::{PanicReport, drop_panics, set_drop_panic_hook};
+#[cfg(not(heist_loom))]
+pub use scheduler::Resource;
+#[cfg(not(heist_loom))]
+pub use secede::{Seceded, secede};
+#[cfg(not(heist_loom))]
+pub use sync::{
+    Barrier, Event, Lock, LockGuard, MultiLock, MultiLockGuard, Permit, PutError, Queue, QueueIter, QueueStream,
+    Semaphore, Subscription, Variable, Watch,
+};
+#[cfg(not(heist_loom))]
+pub use task::{Key, Place, Priority};
 
 /// The README's program is run as a test.
 #[cfg(doctest)]

@@ -205,7 +205,7 @@ fn with(workers: usize, body: impl FnOnce(&Scene) + Send + 'static) {
 
 /// How often a queue of so many tasks may have grown.
 fn growths(tasks: usize) -> u64 {
-    4 * u64::from(tasks.ilog2())
+    6 * u64::from(tasks.ilog2())
 }
 
 /// More than fit into any cell that is left over from a smaller number.

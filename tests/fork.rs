@@ -145,6 +145,73 @@ fn closing_and_dropping_in_a_child_do_not_hang() {
     in_child(move || drop(ex));
 }
 
+#[cfg(feature = "io")]
+#[test]
+fn waits_for_times_and_files_of_the_parent_are_errors_and_those_of_the_child_work() {
+    use std::io::{Write, pipe};
+
+    use heist::TaskError;
+    use heist::io::{Signal, Signals, Watched, sleep};
+
+    fn poll(future: &mut (impl Future<Output = Result<(), TaskError>> + Unpin)) -> Option<TaskError> {
+        match std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => Some(result.unwrap_err()),
+            Poll::Pending => None,
+        }
+    }
+
+    let (reader, mut writer) = pipe().unwrap();
+    let watched = Watched::new(&reader).unwrap();
+    let signals = Signals::new([Signal::USER_1]).unwrap();
+    let mut sleeps = sleep(LIMIT);
+    let mut reads = watched.readable();
+    assert!(poll(&mut sleeps).is_none() && poll(&mut reads).is_none());
+    in_child(|| {
+        assert!(poll(&mut sleeps).unwrap().is_forked());
+        assert!(poll(&mut reads).unwrap().is_forked());
+        assert!(watched.wait_readable().unwrap_err().is_forked());
+        assert!(signals.wait().unwrap_err().is_forked());
+        drop((sleep(LIMIT), Watched::new(&reader).unwrap()));
+
+        let own = Executor::builder().workers(1).build().unwrap();
+        own.spawn(sleep(Duration::from_millis(1))).result().unwrap().unwrap();
+        let (reader, mut writer) = pipe().unwrap();
+        let reads = own.spawn(async move { Watched::new(reader).unwrap().readable().await });
+        writer.write_all(b"x").unwrap();
+        reads.result().unwrap().unwrap();
+        own.close();
+    });
+    drop(reads);
+    // What the child lets go of is watched here as before.
+    let mut watched = Some(watched);
+    in_child(|| drop(watched.take()));
+    writer.write_all(b"x").unwrap();
+    watched.unwrap().wait_readable_timeout(LIMIT).unwrap();
+}
+
+#[cfg(feature = "io")]
+#[test]
+fn a_loop_that_cannot_be_started_is_an_error_and_is_tried_again() {
+    use heist::io::{Watched, sleep};
+
+    in_child(|| {
+        let few = |files| {
+            let limit = libc::rlimit { rlim_cur: files, rlim_max: 4096 };
+            // SAFETY: only a number of the process changes.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+        };
+        let (reader, _writer) = std::io::pipe().unwrap();
+        few(0);
+        let mut sleeps = sleep(Duration::from_millis(1));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Err(error)) = std::pin::Pin::new(&mut sleeps).poll(&mut context) else { panic!("no error") };
+        assert!(error.is_io() && error.to_string().contains("event loop"), "{error}");
+        assert!(Watched::new(&reader).unwrap_err().is_io());
+        few(1024);
+        assert!(!Watched::new(&reader).unwrap().try_readable().unwrap());
+    });
+}
+
 #[test]
 fn a_child_may_build_an_executor_of_its_own() {
     let ex = resting();
@@ -154,4 +221,36 @@ fn a_child_may_build_an_executor_of_its_own() {
         own.shutdown(Shutdown::Wait);
     });
     assert_eq!(ex.submit(|| 1).result().unwrap(), 1);
+}
+
+#[test]
+fn a_child_sees_nothing_run_and_restarts_and_secedes_from_nothing() {
+    let ex = resting();
+    assert!(ex.running().unwrap().is_empty());
+    in_child(|| {
+        assert!(ex.running().unwrap().is_empty() && ex.call_stack().unwrap().is_empty());
+        assert!(ex.restart().unwrap_err().is_closed());
+        let own = Executor::builder().workers(1).build().unwrap();
+        let inner = own.clone();
+        assert_eq!(own.submit(move || inner.running().unwrap().len()).result().unwrap(), 1);
+        own.restart().unwrap();
+    });
+    ex.submit(|| in_child(|| assert!(heist::secede().unwrap_err().is_forked()))).result().unwrap();
+}
+
+#[test]
+fn a_full_mailbox_in_a_child_is_an_error() {
+    let ex = resting();
+    let actor = ex.actor_with(heist::ActorOptions::new().mailbox(1), || ()).unwrap();
+    let (promise, gate) = ex.promise::<()>();
+    actor.tell(move |()| drop(gate.wait())).unwrap();
+    while actor.try_tell(|()| ()).is_ok() {}
+    in_child(|| {
+        assert!(actor.tell(|()| ()).unwrap_err().is_forked());
+        assert!(actor.try_tell(|()| ()).is_err());
+        assert!(actor.ask(|()| ()).result().unwrap_err().is_forked());
+        assert!(actor.call(|()| ()).unwrap_err().is_forked());
+    });
+    promise.fulfil(());
+    actor.ask(|()| ()).result().unwrap();
 }

@@ -40,6 +40,19 @@ fn costs_nothing(profile: Profile, workers: usize) {
     }
 }
 
+#[cfg(feature = "io")]
+#[test]
+fn timers_and_files_that_nothing_happens_to_cost_nothing() {
+    use heist::io::{Watched, sleep};
+
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let ex = Executor::builder().workers(1).build().unwrap();
+    let waits: Vec<_> = (0..1000).map(|n| ex.spawn(sleep(Duration::from_secs(3600 + n)))).collect();
+    let reads = ex.spawn(async move { Watched::new(reader).unwrap().readable().await });
+    costs_nothing(Profile::Balanced, 1);
+    assert!(waits.iter().chain([&reads]).all(|wait| !wait.done()));
+}
+
 #[test]
 fn two_idle_workers_cost_nothing() {
     costs_nothing(Profile::Balanced, 2);

@@ -446,12 +446,17 @@ impl<J> Tree<'_, J> {
             let (left, right) = Pair::<U>::refs(pair);
             Ok(Once::new(join(left.take(), right.take())))
         };
-        TaskFuture::new(self.registry.submit_after(self.location, (left, right).own(), false, call))
+        TaskFuture::new(self.registry.submit_after::<Anywhere, _, _, _>(
+            self.location,
+            (left, right).own(),
+            false,
+            call,
+        ))
     }
 
     fn finish<U: Send + 'static>(&self, last: TaskFuture<Once<U>>) -> TaskFuture<U> {
         let call = move |last: &<TaskFuture<Once<U>> as Inputs>::Owned| Ok(TaskFuture::refs(last).take());
-        TaskFuture::new(self.registry.submit_after(self.location, last.own(), false, call))
+        TaskFuture::new(self.registry.submit_after::<Anywhere, _, _, _>(self.location, last.own(), false, call))
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
+
+use futures_core::Stream;
 
 use super::task_future::TaskFuture;
 use super::watch::{Entry, Watch};
@@ -48,6 +51,9 @@ pub struct AsCompleted<T> {
     deadline: Option<Instant>,
     ended_early: Option<TaskError>,
 }
+
+/// A future that has ended, with its result.
+type Ended<T> = (TaskFuture<T>, Result<T, TaskError>);
 
 impl<T> AsCompleted<T> {
     /// Adds a future; a future added twice is yielded twice. O(1).
@@ -161,25 +167,28 @@ impl<T> AsCompleted<T> {
     where
         T: Clone + Sync,
     {
+        poll_fn(|context| self.poll_next_ended(context)).await
+    }
+
+    fn poll_next_ended(&mut self, context: &mut Context<'_>) -> Poll<Option<Ended<T>>>
+    where
+        T: Clone + Sync,
+    {
         loop {
-            let left = &self.waiting;
-            let watch = &self.watch;
-            let number = poll_fn(|context| match watch.pop_or_wake(context.waker()) {
-                Some(number) => Poll::Ready(Some(number)),
-                None if left.values().next().is_none_or(|(future, _)| is_elsewhere(future.handle())) => {
-                    Poll::Ready(None)
+            match self.watch.pop_or_wake(context.waker()) {
+                Some(number) => {
+                    let taken = self.take(number);
+                    if taken.is_some() {
+                        return Poll::Ready(taken);
+                    }
                 }
-                None => Poll::Pending,
-            });
-            let Some(number) = number.await else {
-                if !self.is_empty() {
-                    self.ended_early = Waited::Forked.error();
+                None if self.waiting.values().next().is_none_or(|(future, _)| is_elsewhere(future.handle())) => {
+                    if !self.is_empty() {
+                        self.ended_early = Waited::Forked.error();
+                    }
+                    return Poll::Ready(None);
                 }
-                return None;
-            };
-            let taken = self.take(number);
-            if taken.is_some() {
-                return taken;
+                None => return Poll::Pending,
             }
         }
     }
@@ -243,6 +252,38 @@ impl<T: Clone + Sync> Iterator for AsCompleted<T> {
         }
     }
 }
+
+/// The same futures for an async task, as they are done; a [deadline](AsCompleted::deadline) does not end it.
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::pin::Pin;
+/// use futures_core::Stream;
+/// let ex = heist::Executor::new()?;
+/// let mut completed = heist::as_completed(ex.map(0..10, |i| i));
+/// let sum = ex.spawn(async move {
+///     let mut sum = 0;
+///     while let Some((_, value)) = poll_fn(|context| Pin::new(&mut completed).poll_next(context)).await {
+///         sum += value.unwrap();
+///     }
+///     sum
+/// });
+/// assert_eq!(sum.result()?, 45);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl<T: Clone + Sync> Stream for AsCompleted<T> {
+    type Item = (TaskFuture<T>, Result<T, TaskError>);
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_next_ended(context)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl<T> Unpin for AsCompleted<T> {}
 
 impl<T> Drop for AsCompleted<T> {
     fn drop(&mut self) {

@@ -2,6 +2,7 @@
 
 use super::task_future::TaskFuture;
 use crate::error::TaskId;
+use crate::scheduler::detach;
 use crate::task::{Action, Listener, listen};
 
 impl<T: Send + 'static> TaskFuture<T> {
@@ -30,7 +31,9 @@ impl<T: Send + 'static> TaskFuture<T> {
         }
     }
 
-    /// Lets the task run with nobody holding on to it; its result is dropped at its end.
+    /// Lets the task run with nobody holding on to it; its result is dropped at its end, and its error, if it has one, goes
+    /// to [`Builder::on_detached_error`](crate::Builder::on_detached_error). Until then it can be
+    /// [listed](crate::Executor::detached) and [cancelled](crate::Executor::cancel_detached) by its id.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -42,7 +45,7 @@ impl<T: Send + 'static> TaskFuture<T> {
     /// ```
     pub fn detach(self) -> TaskId {
         let id = self.id();
-        Listener::detach(self.into_handle());
+        detach(self.into_handle());
         id
     }
 }

@@ -6,8 +6,11 @@ mod gather;
 mod group;
 mod haste;
 mod inputs;
+mod options;
 mod poll;
 mod promise;
+mod repeat;
+mod retry;
 mod spawn;
 mod task_future;
 mod watch;
@@ -20,8 +23,11 @@ pub use group::{
     wait_n_async, wait_n_timeout,
 };
 pub use inputs::Inputs;
+pub(crate) use options::{Options, born_failed, refused};
 pub use poll::{Await, AwaitRef};
 pub use promise::Promise;
-pub(crate) use spawn::spawn;
+pub use repeat::Reschedule;
+pub(crate) use repeat::Wanted;
+pub(crate) use spawn::{spawn, spawn_into, spawn_with};
 pub use task_future::{Status, TaskFuture};
-pub(crate) use work::{Fallible, Plain, failed};
+pub(crate) use work::{Fallible, Of, Plain, failed};

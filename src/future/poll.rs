@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use super::task_future::TaskFuture;
 use crate::error::TaskError;
 use crate::primitive::sync::Arc;
-use crate::scheduler::is_elsewhere;
+use crate::scheduler::{blocked, is_elsewhere};
 use crate::task::{Action, Handle, Listener, listen, withdraw};
 
 /// The place of one awaiting task in a list of those who wait; taken back when it is dropped.
@@ -15,20 +15,24 @@ use crate::task::{Action, Handle, Listener, listen, withdraw};
 struct Registration(Option<Arc<Listener>>);
 
 impl Registration {
-    /// Whether the task is done, or will never be in this process; if not, `waker` is woken when it is.
-    fn poll(&mut self, task: &Handle, waker: &Waker) -> bool {
+    /// Whether the task is done, or will never be in this process; if not, `waker` is woken when it is. An error if it
+    /// will never be for as long as it is awaited.
+    fn poll(&mut self, task: &Handle, waker: &Waker) -> Result<bool, TaskError> {
         if task.head().state.load().is_done() || is_elsewhere(task) {
-            return true;
+            return Ok(true);
         }
         if let Some(listener) = &self.0 {
-            return !listener.renew(waker);
+            return Ok(!listener.renew(waker));
+        }
+        if let Some(error) = blocked::of_own_handler(task) {
+            return Err(error);
         }
         let listener = Listener::new(Action::Wake(waker.clone()));
         if listen(task.head(), &listener).is_err() {
-            return true;
+            return Ok(true);
         }
         self.0 = Some(listener);
-        false
+        Ok(false)
     }
 
     fn withdraw(&mut self, task: &Handle) {
@@ -63,8 +67,10 @@ impl<T: Clone + Send + Sync> Future for Await<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let Some(future) = &this.future else { return Poll::Pending };
-        if !this.registration.poll(future.handle(), context.waker()) {
-            return Poll::Pending;
+        match this.registration.poll(future.handle(), context.waker()) {
+            Ok(false) => return Poll::Pending,
+            Ok(true) => {}
+            Err(error) => return Poll::Ready(Err(error)),
         }
         match this.future.take() {
             Some(future) => Poll::Ready(future.move_or_clone()),
@@ -78,10 +84,10 @@ impl<T: Clone + Send + Sync> Future for AwaitRef<'_, T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if this.registration.poll(this.future.handle(), context.waker()) {
-            Poll::Ready(this.future.result())
-        } else {
-            Poll::Pending
+        match this.registration.poll(this.future.handle(), context.waker()) {
+            Ok(true) => Poll::Ready(this.future.result()),
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::panic::Location;
 
 use super::task_future::TaskFuture;
-use crate::error::TaskErrorKind;
+use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::sync::Arc;
 use crate::scheduler::{Local, Registry};
-use crate::task::{self, Unkept};
+use crate::task::{self, Header, Priority, Rule, Typed, Unkept};
 
 /// The writing side of a future made by [`Executor::promise`](crate::Executor::promise).
 ///
@@ -28,8 +28,30 @@ pub struct Promise<T: Send + 'static> {
 
 impl<T: Send + 'static> Promise<T> {
     pub(crate) fn new(registry: &Arc<Registry>, location: &'static Location<'static>) -> (Self, TaskFuture<T>) {
+        Self::of(registry, || task::unkept(registry.birth(location)))
+    }
+
+    /// As [`new`](Self::new), of a task that is called as `N`.
+    pub(crate) fn of_task<N: 'static>(
+        registry: &Arc<Registry>,
+        location: &'static Location<'static>,
+    ) -> (Self, TaskFuture<T>) {
+        Self::of(registry, || task::unkept_as::<T, N>(registry.birth(location)))
+    }
+
+    /// As [`new`](Self::new), of a task about which more is said.
+    pub(crate) fn with_rule(
+        registry: &Arc<Registry>,
+        location: &'static Location<'static>,
+        priority: Option<Priority>,
+        rule: Rule,
+    ) -> (Self, TaskFuture<T>) {
+        Self::of(registry, || task::unkept_ruled(registry.birth_of(location, priority), rule))
+    }
+
+    fn of(registry: &Arc<Registry>, make: impl FnOnce() -> (Unkept<T>, Typed<T>)) -> (Self, TaskFuture<T>) {
         registry.count_created(1);
-        let (unkept, task) = task::unkept(registry.birth(location));
+        let (unkept, task) = make();
         registry.outstanding.add(unkept.task());
         // Looked at after the promise is in the set, which a closing thread empties after it has closed.
         if let Err(error) = registry.admit_counted() {
@@ -54,6 +76,23 @@ impl<T: Send + 'static> Promise<T> {
         if let Some(unkept) = self.take() {
             unkept.fail(kind);
         }
+    }
+
+    /// As [`fail_with`](Self::fail_with); gives the error.
+    pub(crate) fn fail_as(mut self, kind: TaskErrorKind) -> TaskError {
+        match self.take() {
+            Some(unkept) => {
+                let error = unkept.error(kind);
+                unkept.fail_as(error.clone());
+                error
+            }
+            None => TaskError::new(kind),
+        }
+    }
+
+    /// The task that it is to fulfil.
+    pub(crate) fn head(&self) -> Option<&Header> {
+        self.unkept.as_ref().map(Unkept::head)
     }
 
     /// Takes the claim, which the closing executor must not touch from then on.
@@ -97,7 +136,7 @@ impl<T: Send + 'static> Drop for Promise<T> {
 impl<T: Send + 'static> std::fmt::Debug for Promise<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Promise")
-            .field("id", &self.unkept.as_ref().map(|unkept| unkept.head().id))
+            .field("id", &self.unkept.as_ref().map(|unkept| unkept.head().id()))
             .field("wanted", &self.is_wanted())
             .finish()
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::promise::Promise;
+use super::repeat::Wanted;
 use super::task_future::TaskFuture;
 use super::work::Plain;
 use crate::error::{CancelReason, TaskErrorKind};
@@ -14,7 +15,7 @@ use crate::primitive::atomic::{AtomicU8, Ordering};
 use crate::primitive::lock::Mutex;
 use crate::primitive::sync::Arc;
 use crate::scheduler::Registry;
-use crate::task::{Action, Listener, listen};
+use crate::task::{Action, Handle, Listener, Priority, listen};
 
 /// Nothing to do until a wake.
 const IDLE: u8 = 0;
@@ -32,6 +33,7 @@ struct AsyncTask<F: Future<Output: Send + 'static>> {
     body: Mutex<Body<F>>,
     registry: Arc<Registry>,
     location: &'static Location<'static>,
+    class: Priority,
 }
 
 /// The future and where its output goes; gone when it has ended.
@@ -50,31 +52,71 @@ pub(crate) fn spawn<F>(
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    let (promise, output) = Promise::new(registry, location);
-    if output.done() {
-        return output;
+    let (promise, output) = Promise::of_task::<F>(registry, location);
+    start(registry, location, promise, &output, future);
+    output
+}
+
+/// As [`spawn`], of a future about which more is said.
+pub(crate) fn spawn_with<F>(wanted: Wanted, future: F) -> TaskFuture<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let Wanted { registry, location, options, .. } = wanted;
+    let task = options.submit(&registry, location, Handle::is_cancelled, |rule| {
+        let (promise, output) = Promise::with_rule(&registry, location, options.priority, rule);
+        start(&registry, location, promise, &output, future);
+        output.into_typed()
+    });
+    TaskFuture::new(task)
+}
+
+fn start<F>(
+    registry: &Arc<Registry>,
+    location: &'static Location<'static>,
+    promise: Promise<F::Output>,
+    output: &TaskFuture<F::Output>,
+    future: F,
+) where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    if !output.done() {
+        spawn_into(registry, location, promise, future);
     }
+}
+
+/// As [`spawn`], for a promise that is there.
+pub(crate) fn spawn_into<F>(
+    registry: &Arc<Registry>,
+    location: &'static Location<'static>,
+    promise: Promise<F::Output>,
+    future: F,
+) where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
     let task = Arc::new(AsyncTask {
         state: AtomicU8::new(IDLE),
-        body: Mutex::new(Body { future: Some(Box::pin(future)), promise: Some(promise), started: false }),
+        body: Mutex::new(Body { future: Some(Box::pin(future)), promise: None, started: false }),
         registry: registry.clone(),
         location,
+        class: promise.head().map(crate::task::Header::priority).unwrap_or_default(),
     });
     // When the output is cancelled, a poll drops the future.
     let cancelled = task.clone();
     let listener = Listener::new(Action::Call(Box::new(move || cancelled.wake())));
-    if listen(output.handle().head(), &listener).is_err() {
+    let is_done = promise.head().is_none_or(|head| listen(head, &listener).is_err());
+    task.body.lock().promise = Some(promise);
+    if is_done {
         listener.fire();
     }
     task.wake();
-    output
 }
 
 impl<F: Future<Output: Send + 'static> + Send + 'static> AsyncTask<F> {
     fn queue(self: Arc<Self>) {
-        let (registry, location) = (self.registry.clone(), self.location);
+        let (registry, location, class) = (self.registry.clone(), self.location, self.class);
         let mut entry = QueuedPoll(Some(self));
-        registry.submit_next(location, Plain(move || entry.run()));
+        registry.submit_next(location, class, Plain(move || entry.run()));
     }
 
     /// Drops the future, and with it the task's last chance to end by itself.

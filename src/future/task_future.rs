@@ -38,6 +38,22 @@ pub enum Status {
     Cancelled,
 }
 
+impl Status {
+    pub(crate) fn of(task: &Handle) -> Self {
+        let head = task.head();
+        match head.state.load().phase() {
+            // ORDERING: Acquire; pairs with the Release of the last input's end.
+            Phase::Open if head.pending.load(Ordering::Acquire) != 0 => Self::Waiting,
+            Phase::Open => Self::Ready,
+            Phase::Running if head.is_unbegun_message() => Self::Ready,
+            Phase::Running => Self::Running,
+            Phase::Value => Self::Finished,
+            Phase::Error if task.error().is_some_and(|error| error.is_cancelled()) => Self::Cancelled,
+            Phase::Error => Self::Failed,
+        }
+    }
+}
+
 /// The result of a task, there or to come.
 ///
 /// Clones are handles on the same task. Dropping the last one *releases* the task: if it has not started and no
@@ -85,22 +101,13 @@ impl<T> TaskFuture<T> {
     /// The id of the task.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.handle().head().id
+        self.handle().head().id()
     }
 
     /// How far the task is, at the moment of the call. O(1).
     #[must_use]
     pub fn status(&self) -> Status {
-        let head = self.handle().head();
-        match head.state.load().phase() {
-            // ORDERING: Acquire; pairs with the Release of the last input's end.
-            Phase::Open if head.pending.load(Ordering::Acquire) != 0 => Status::Waiting,
-            Phase::Open => Status::Ready,
-            Phase::Running => Status::Running,
-            Phase::Value => Status::Finished,
-            Phase::Error if self.cancelled() => Status::Cancelled,
-            Phase::Error => Status::Failed,
-        }
+        Status::of(self.handle())
     }
 
     /// Whether the task has a value or an error. O(1).
@@ -284,7 +291,7 @@ impl<T> TaskFuture<T> {
             return false;
         }
         let kind = TaskErrorKind::Cancelled(reason.into());
-        task::cancel(self.handle(), TaskError::of_task(kind, self.id(), self.handle().head().location))
+        task::cancel(self.handle(), self.handle().head().failure(kind))
     }
 }
 
@@ -323,9 +330,10 @@ impl<T> fmt::Debug for TaskFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskFuture")
             .field("id", &self.id())
-            .field("name", &format_args!("{}", self.handle().head().location))
+            .field("name", &format_args!("{}", self.handle().head().name()))
+            .field("location", &format_args!("{}", self.handle().head().location))
             .field("status", &self.status())
-            .field("type", &format_args!("{}", (self.handle().head().vtable.name)()))
+            .field("type", &format_args!("{}", (self.handle().head().vtable.value_name)()))
             .finish()
     }
 }

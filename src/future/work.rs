@@ -1,5 +1,7 @@
 //! The closures of tasks without inputs.
 
+use std::marker::PhantomData;
+
 use crate::error::{TaskError, TaskErrorKind};
 use crate::task::Work;
 
@@ -8,6 +10,9 @@ pub(crate) struct Plain<F>(pub(crate) F);
 
 impl<F: FnOnce() -> T + Send + 'static, T: Send + 'static> Work for Plain<F> {
     type Output = T;
+    fn name() -> &'static str {
+        std::any::type_name::<F>()
+    }
     #[inline]
     fn run(self) -> Result<T, TaskErrorKind> {
         Ok((self.0)())
@@ -24,9 +29,36 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Output = T;
+    fn name() -> &'static str {
+        std::any::type_name::<F>()
+    }
     #[inline]
     fn run(self) -> Result<T, TaskErrorKind> {
         (self.0)().map_err(failed)
+    }
+}
+
+/// Work that is called as `F`, which it runs.
+pub(crate) struct Of<F, W> {
+    work: W,
+    of: PhantomData<fn() -> F>,
+}
+
+impl<F, W> Of<F, W> {
+    #[inline]
+    pub(crate) fn new(work: W) -> Self {
+        Self { work, of: PhantomData }
+    }
+}
+
+impl<F: 'static, W: Work> Work for Of<F, W> {
+    type Output = W::Output;
+    fn name() -> &'static str {
+        std::any::type_name::<F>()
+    }
+    #[inline]
+    fn run(self) -> Result<W::Output, TaskErrorKind> {
+        self.work.run()
     }
 }
 

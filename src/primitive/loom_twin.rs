@@ -6,6 +6,10 @@ pub(crate) mod atomic {
     };
 }
 
+pub(crate) fn light_fence() {
+    loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
+}
+
 pub(crate) fn fence_after_exchange() {
     loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
 }

@@ -11,13 +11,13 @@ pub(crate) mod park;
 #[cfg(not(heist_loom))]
 mod std_twin;
 #[cfg(not(heist_loom))]
-pub(crate) use std_twin::{alloc, atomic, cell, fence_after_exchange, hint, local, sync};
+pub(crate) use std_twin::{alloc, atomic, cell, fence_after_exchange, hint, light_fence, local, sync};
 
 #[cfg(heist_loom)]
 #[allow(unsafe_code, reason = "the freed memory of models is kept for a while")]
 mod loom_twin;
 #[cfg(heist_loom)]
-pub(crate) use loom_twin::{alloc, atomic, cell, fence_after_exchange, hint, local, sync};
+pub(crate) use loom_twin::{alloc, atomic, cell, fence_after_exchange, hint, light_fence, local, sync};
 
 /// Keeps what many threads write off the lines of its neighbours (two lines: x86 fetches them in pairs).
 #[derive(Debug, Default)]

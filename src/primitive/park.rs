@@ -24,6 +24,11 @@ impl Parker {
         self.arrived.notify_one();
     }
 
+    /// Whether the token is there.
+    pub(crate) fn has_token(&self) -> bool {
+        *self.token.lock()
+    }
+
     /// Sleeps until the token is there, and takes it.
     pub(crate) fn sleep(&self) {
         let mut token = self.token.lock();

@@ -17,6 +17,12 @@ pub(crate) fn fence_after_exchange() {
     }
 }
 
+/// This thread's half of a fence whose other half, in another thread, is heavy: it has every thread pass one.
+#[inline(always)]
+pub(crate) fn light_fence() {
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+}
+
 pub(crate) mod sync {
     pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 }

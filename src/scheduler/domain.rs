@@ -7,8 +7,10 @@ use super::entry::Entry;
 use super::idle::{GROUP, Idle, Sleeps, Workers};
 use super::inbox::Inbox;
 use super::registry::Registry;
+use super::shelf::Shelf;
 use super::slot::Slot;
 use super::worker::Worker;
+use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::sync::Arc;
 
 /// The workers of one domain, whose indices follow each other, and what is theirs together.
@@ -16,6 +18,10 @@ pub(super) struct Domain {
     pub(super) workers: Range<usize>,
     /// One for every [`GROUP`] workers.
     pub(super) inboxes: Box<[Inbox]>,
+    /// As many, for tasks of a class other than normal, and such that must run off a shelf.
+    pub(super) shelves: Box<[Shelf]>,
+    /// As many, for what only these workers may run.
+    pub(super) bound: Box<[Shelf]>,
     pub(super) idle: Idle,
 }
 
@@ -24,6 +30,9 @@ pub(super) struct Domains {
     /// At hand for the many hosts that have no other.
     first: Domain,
     others: Box<[Domain]>,
+    /// Whether a task may have to go elsewhere than where its maker queues: there are other domains, or classes and rules
+    /// are in use. Never cleared.
+    routed: AtomicBool,
     /// The domain of each PU, for those who come from outside.
     at: Box<[Option<u16>]>,
     sleeps: Arc<Sleeps>,
@@ -48,6 +57,8 @@ impl Domain {
         Self {
             workers,
             inboxes: (0..count.div_ceil(GROUP)).map(|_| Inbox::new()).collect(),
+            shelves: (0..count.div_ceil(GROUP)).map(|_| Shelf::new()).collect(),
+            bound: (0..count.div_ceil(GROUP)).map(|_| Shelf::new()).collect(),
             idle: Idle::new(count, sleeps),
         }
     }
@@ -73,18 +84,31 @@ impl Domains {
         let mut all = workers.iter().map(|workers| Domain::new(workers.clone(), shared()));
         let first = all.next().unwrap_or_else(|| Domain::new(0..0, None));
         let others = all.collect();
-        Self { first, others, at, sleeps }
+        Self { first, others, routed: AtomicBool::new(workers.len() > 1), at, sleeps }
     }
 
-    #[inline]
-    pub(super) fn are_many(&self) -> bool {
+    fn are_many(&self) -> bool {
         !self.others.is_empty()
     }
 
-    /// The domain, when there is no other.
+    /// Whether a ready task is to be looked at before it is queued.
+    #[inline]
+    pub(super) fn are_routed(&self) -> bool {
+        // ORDERING: Relaxed; who has a task that this is about has it from the one who set it.
+        self.routed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn use_routes(&self) {
+        if !self.are_routed() {
+            // ORDERING: Relaxed; as above.
+            self.routed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The domain, when there is no other, and nothing to be looked at.
     #[inline]
     pub(super) fn only(&self) -> Option<&Domain> {
-        if self.are_many() { None } else { Some(&self.first) }
+        if self.are_routed() { None } else { Some(&self.first) }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -116,6 +140,13 @@ impl Registry {
         Near { domain, worker: self.domains.get(domain).group_of_outsider(local) * GROUP }
     }
 
+    /// Near a worker.
+    pub(super) fn near_worker(&self, worker: usize) -> Near {
+        let domain = self.domain_of_worker(worker);
+        let workers = self.workers_of(domain);
+        Near { domain, worker: (worker - workers.start).min(workers.len() - 1) }
+    }
+
     /// The domain that the calling thread, which is no worker, queues for: the one it is on, if it is on one.
     pub(super) fn domain_of_outsider(&self, local: &Local) -> usize {
         let domains = &self.domains;
@@ -136,6 +167,17 @@ impl Registry {
     /// The domain of a worker.
     pub(crate) fn domain_of_worker(&self, worker: usize) -> usize {
         self.domains.iter().position(|domain| domain.workers.contains(&worker)).unwrap_or(0)
+    }
+
+    /// Wakes a worker, if it sleeps. Behind a fence.
+    pub(super) fn rouse(&self, worker: usize) -> bool {
+        let number = self.domain_of_worker(worker);
+        let domain = self.domains.get(number);
+        let sleeps = domain.idle.rouse(worker - domain.workers.start, self.view(number));
+        if sleeps {
+            self.slots[worker].parker.wake();
+        }
+        sleeps
     }
 
     /// The domain of the calling thread.
@@ -188,9 +230,18 @@ impl Registry {
         self.domains.iter().flat_map(|domain| &domain.inboxes)
     }
 
-    /// Whether any queue holds something.
+    /// Whether any queue or shelf holds something.
     pub(super) fn has_work(&self) -> bool {
-        (0..self.domains.count()).any(|domain| self.view(domain).has_work())
+        (0..self.domains.count()).any(|domain| self.view(domain).has_work()) || self.has_shelved()
+    }
+
+    /// Whether any queue or shelf holds something that this worker may take.
+    pub(super) fn has_work_for(&self, worker: &Worker) -> bool {
+        let view = self.view(worker.near.domain);
+        self.slots[worker.index].bound().classes() != 0
+            || view.has_work()
+            || has_any(&view.here().bound)
+            || view.others().any(View::has_work)
     }
 
     /// Has somebody woken in every domain that has work.
@@ -219,9 +270,16 @@ impl<'a> View<'a> {
         &self.registry.slots[self.here().workers.clone()]
     }
 
-    /// Whether any queue of the domain holds something.
+    /// Whether any queue of the domain holds something that every worker may take.
     fn has_work(self) -> bool {
-        self.here().inboxes.iter().any(|inbox| !inbox.is_empty()) || self.slots().iter().any(Slot::has_work)
+        self.here().inboxes.iter().any(|inbox| !inbox.is_empty())
+            || self.slots().iter().any(Slot::has_work)
+            || has_any(&self.here().shelves)
+    }
+
+    /// The same, where there are no other domains: for what only these workers may take.
+    pub(super) fn alone(self) -> Alone<'a> {
+        Alone(self)
     }
 
     fn others(self) -> impl Iterator<Item = View<'a>> {
@@ -237,7 +295,10 @@ impl Workers for View<'_> {
         };
         let slots = self.slots();
         let members = group * GROUP..slots.len().min((group + 1) * GROUP);
-        !inbox.is_empty() || slots[members].iter().any(Slot::has_work)
+        let shelves = [&self.here().shelves[group], &self.here().bound[group]];
+        !inbox.is_empty()
+            || slots[members].iter().any(Slot::has_work)
+            || shelves.into_iter().any(|shelf| shelf.classes() != 0)
     }
     fn wake(&self, worker: usize) {
         let slot = &self.slots()[worker];
@@ -262,4 +323,25 @@ impl Workers for View<'_> {
             }
         });
     }
+}
+
+/// The workers of one domain, as if there were no others.
+#[derive(Clone, Copy)]
+pub(super) struct Alone<'a>(View<'a>);
+
+impl Workers for Alone<'_> {
+    fn has_work_in(&self, group: usize) -> bool {
+        self.0.has_work_in(group)
+    }
+    fn wake(&self, worker: usize) {
+        self.0.wake(worker);
+    }
+    fn beside(&self) -> Option<usize> {
+        self.0.beside()
+    }
+    fn pass_on(&self) {}
+}
+
+fn has_any(shelves: &[Shelf]) -> bool {
+    shelves.iter().any(|shelf| shelf.classes() != 0)
 }

@@ -4,6 +4,9 @@ use super::context::{Local, local};
 use super::ending::Phase;
 use super::entry::{Batch, Entry, Opened};
 use super::registry::Registry;
+use super::secede::move_to;
+use super::shelves::run_shelved;
+use super::slot::{AWAITED, RETURNING, TIMED};
 use super::spare::Spare;
 use super::worker::Worker;
 use crate::primitive::sync::Arc;
@@ -20,6 +23,15 @@ enum Left {
     Ended,
 }
 
+/// What came of a look at what a worker was to see to.
+enum Attended {
+    Nothing,
+    /// A task was run that came first.
+    Ran,
+    /// The seat is somebody else's now.
+    Left,
+}
+
 /// The life of a thread of an executor, from the worker it was made for to the executor's end. To the hooks it is a
 /// thread like any other, on the core of its worker.
 pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
@@ -31,18 +43,11 @@ pub(super) fn live(registry: &Arc<Registry>, first: Box<Worker>) {
     }
     local(|local| local.join(registry, registry.settings.stack_size));
     crate::panics::serve();
-    let mut next = Some(first);
-    let mut pinned_to = index;
-    while let Some(worker) = next {
-        if worker.index != pinned_to {
-            pinned_to = worker.index;
-            registry.pin(pinned_to);
-        }
-        local(|local| local.sit(worker));
-        next = match drive(registry) {
-            Left::Ended => None,
-            Left::ToAnother => registry.spares.wait(&spare),
-        };
+    local(|local| local.sit(first));
+    while let Left::ToAnother = drive(registry)
+        && let Some(worker) = local(|local| local.asleep(|| registry.spares.wait(&spare)))
+    {
+        local(|local| move_to(local, registry, worker));
     }
     drop(local(Local::stand));
     local(Local::leave);
@@ -58,8 +63,12 @@ fn drive(registry: &Registry) -> Left {
         if local(|local| local.worker().is_none()) && !retake(registry) {
             return Left::ToAnother;
         }
-        if registry.slots[local(Local::slot)].is_wanted_back() && vacate(registry) {
-            return Left::ToAnother;
+        if registry.slots[local(Local::slot)].attention() != 0 {
+            match attend(registry) {
+                Attended::Nothing => {}
+                Attended::Ran => continue,
+                Attended::Left => return Left::ToAnother,
+            }
         }
         let found = local(|local| {
             let worker = local.worker()?;
@@ -68,14 +77,42 @@ fn drive(registry: &Registry) -> Left {
         match found {
             Some(entry) => run_entry(registry, entry),
             None if registry.phase() == Phase::Ended => return Left::Ended,
-            None => {}
+            None => run_at_hand(registry),
         }
+    }
+}
+
+/// Sees to whatever the seat asks attention for.
+#[cold]
+fn attend(registry: &Registry) -> Attended {
+    let attention = registry.slots[local(Local::slot)].attention();
+    if attention & (RETURNING | AWAITED) != 0 && vacate(registry) {
+        return Attended::Left;
+    }
+    if attention & TIMED != 0 {
+        local(|local| local.worker().map(|worker| worker.look_at_clock(registry, 1)));
+    }
+    match local(|local| local.worker()?.take_first(registry)) {
+        Some(task) => {
+            run_shelved(registry, task);
+            Attended::Ran
+        }
+        None => Attended::Nothing,
+    }
+}
+
+/// Runs what an idle worker has taken off a shelf.
+#[cold]
+fn run_at_hand(registry: &Registry) {
+    if let Some(task) = local(|local| local.worker()?.take_at_hand()) {
+        run_shelved(registry, task);
     }
 }
 
 /// The thread is at the end of a task without its seat: takes it back if it is free.
 fn retake(registry: &Registry) -> bool {
     local(|local| {
+        local.end_any_secession();
         let slot = &registry.slots[local.slot()];
         let worker = if local.returning.replace(false) { slot.stop_returning() } else { None };
         let taken = worker.is_some();
@@ -86,14 +123,15 @@ fn retake(registry: &Registry) -> bool {
     })
 }
 
-/// Leaves the seat to the thread that is back on this core, after a wait, in the middle of a task.
+/// Leaves the seat to the thread that is back on this core, after a wait, in the middle of a task; else to the first in
+/// the line of those who wait for a seat.
 fn vacate(registry: &Registry) -> bool {
     local(|local| {
         if registry.phase() == Phase::Ended {
             return false;
         }
         let Some(worker) = local.stand() else { return false };
-        match registry.slots[local.slot()].vacate(worker) {
+        match registry.slots[local.slot()].vacate(worker).or_else(|worker| registry.serve(worker)) {
             Ok(()) => {
                 // A wake that was meant for this seat must not be lost with it.
                 registry.notify_if_work();
@@ -132,7 +170,7 @@ fn run_batch(registry: &Registry, batch: Pooled<Batch>) {
         };
         let is_last = rest.is_none();
         if let Some(rest) = rest {
-            registry.put_next(Entry::of_batch(rest), false);
+            registry.keep_next(Entry::of_batch(rest));
         }
         execute(registry, task);
         if is_last {
@@ -161,7 +199,7 @@ pub(super) fn run_own_batch(
         };
         let next = rest.as_ref().map(|rest| rest.first());
         if let Some(rest) = rest {
-            registry.put_next(Entry::of_batch(rest), false);
+            registry.keep_next(Entry::of_batch(rest));
         }
         run(task);
         let Some(next) = next else { return settled };
@@ -185,8 +223,8 @@ pub(super) fn execute(registry: &Registry, first: Started) {
     let mut direct = Direct { registry, next: None, left: DIRECT };
     let mut next = Some(first);
     while let Some(started) = next {
-        if registry.phase() >= Phase::Cancelling {
-            started.cancel(registry.closed_error());
+        if !registry.may_run(&started) {
+            registry.refuse(started);
         } else {
             direct.left -= 1;
             local(|local| {
@@ -213,6 +251,7 @@ impl Direct<'_> {
         if self.left == 0 && worker.is_alone(self.registry) {
             self.left = DIRECT;
         }
+        worker.watch_time(self.registry);
         self.left > 0
     }
 }
@@ -223,8 +262,7 @@ impl Finisher for Direct<'_> {
         let is_free = self.next.is_none();
         let is_mine = |local: &Local| {
             let worker = local.worker();
-            worker.is_some_and(|worker| self.may_go_on(worker))
-                && self.registry.elsewhere(local, worker, &task).is_none()
+            worker.is_some_and(|worker| self.may_go_on(worker) && self.registry.is_next(local, worker, &task))
         };
         if is_free && local(is_mine) {
             self.next = Some(task);

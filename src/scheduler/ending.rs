@@ -17,6 +17,9 @@ pub(crate) enum Phase {
     Ended,
 }
 
+/// Set beside the phase from the first restart on.
+const RESTARTED: u8 = 0x80;
+
 /// The phase of an executor.
 #[derive(Debug)]
 pub(crate) struct Ending(Padded<AtomicU8>);
@@ -29,7 +32,7 @@ impl Ending {
     #[inline]
     pub(crate) fn phase(&self) -> Phase {
         // ORDERING: Acquire; pairs with the Release of `advance`.
-        match self.0.load(Ordering::Acquire) {
+        match self.0.load(Ordering::Acquire) & !RESTARTED {
             0 => Phase::Open,
             1 => Phase::Draining,
             2 => Phase::Cancelling,
@@ -40,7 +43,32 @@ impl Ending {
     /// Moves on to `phase`; false if it was that far already.
     pub(super) fn advance(&self, phase: Phase) -> bool {
         // ORDERING: AcqRel; pairs with the Acquire of `phase`.
-        self.0.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+        let mut before = self.0.fetch_max(phase as u8, Ordering::AcqRel);
+        if before & RESTARTED != 0 {
+            // The bit stood above every phase. It stays from now on.
+            before = self.0.fetch_max(RESTARTED | phase as u8, Ordering::AcqRel);
+        }
+        before & !RESTARTED < phase as u8
+    }
+
+    /// Whether whatever is submitted is taken as it is: the executor is open, and was never restarted.
+    #[inline]
+    pub(super) fn takes_all(&self) -> bool {
+        // ORDERING: Acquire; as in `phase`.
+        self.0.load(Ordering::Acquire) == Phase::Open as u8
+    }
+
+    /// Whether whatever is ready may be run: nothing is cancelled, and the executor was never restarted.
+    #[inline]
+    pub(super) fn runs_all(&self) -> bool {
+        // ORDERING: Acquire; as in `phase`.
+        self.0.load(Ordering::Acquire) < Phase::Cancelling as u8
+    }
+
+    /// The mark of the restart is set.
+    pub(super) fn restarted(&self) {
+        // ORDERING: AcqRel; pairs with the Acquire of those who look: they see the mark.
+        self.0.fetch_or(RESTARTED, Ordering::AcqRel);
     }
 
     /// Whether a task that comes now is refused. While the executor drains, its own threads may still make some: the task

@@ -4,6 +4,8 @@ use std::ptr::NonNull;
 
 use crate::primitive::cell::Cell;
 use crate::primitive::hint::prefetch;
+#[cfg(not(heist_loom))]
+use crate::task::Priority;
 use crate::task::{Header, Pooled, Ready};
 
 /// Marks the address of a batch.
@@ -112,6 +114,19 @@ impl Entry {
         } else {
             // SAFETY: `of_batch` gave it up, and this is its one entry.
             Opened::Batch(unsafe { Pooled::from_raw(batch(self.0)) })
+        }
+    }
+
+    /// The class of its tasks, which were made together.
+    #[cfg(not(heist_loom))]
+    pub(super) fn priority(&self) -> Priority {
+        // SAFETY: as in `open`; the entry stays whole, and its tasks are alive.
+        unsafe {
+            if self.0.addr().get() & BATCH == 0 {
+                self.0.cast::<Header>().as_ref().priority()
+            } else {
+                batch(self.0).as_ref().first().as_ref().priority()
+            }
         }
     }
 

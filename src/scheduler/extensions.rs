@@ -20,7 +20,8 @@ impl Extensions {
     /// Lets go of all values, which may lead back to the executor.
     pub(super) fn clear(&self) {
         let all = std::mem::take(&mut *self.0.lock());
-        crate::panics::catch_drop(|| drop(all));
+        // One by one: a panic in the drop of one must not keep the others.
+        all.into_values().for_each(|value| crate::panics::catch_drop(|| drop(value)));
     }
 }
 
@@ -28,6 +29,31 @@ impl Extensions {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[derive(Default)]
+    struct Bad;
+
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("in the drop of a value");
+        }
+    }
+
+    #[derive(Default)]
+    struct Good(Mutex<Option<Arc<()>>>);
+
+    #[test]
+    fn a_value_whose_drop_panics_does_not_keep_the_others() {
+        let kept = Arc::new(());
+        // In any order, the map's.
+        for _ in 0..16 {
+            let extensions = Extensions::default();
+            extensions.get::<Bad>();
+            *extensions.get::<Good>().0.lock() = Some(kept.clone());
+            extensions.clear();
+        }
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
 
     #[test]
     fn there_is_one_value_of_a_type() {

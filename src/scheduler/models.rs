@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::idle::{Idle, Workers};
 use super::inbox::Inbox;
 use crate::counters::{Counter, Counters};
-use crate::error::{CancelReason, TaskError, TaskErrorKind, TaskId};
+use crate::error::{CancelReason, TaskError, TaskErrorKind};
 use crate::primitive::model::{Tally, explore, explore_to, thread};
 use crate::primitive::park::Parker;
 use crate::primitive::{Padded, local};
@@ -119,7 +119,7 @@ impl Pool {
     }
 
     fn birth(&self) -> Birth {
-        Birth { executor: self.number.get(), id: TaskId(1), location: Location::caller() }
+        Birth { executor: self.number.get(), raw_id: 1, location: Location::caller() }
     }
 
     fn task(&self, nested: usize) -> (Typed<usize>, Ready) {

@@ -14,7 +14,7 @@ const SHARDS: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Entry(NonNull<Header>);
 
-// SAFETY: only `cancel_all` follows the pointer, as told there.
+// SAFETY: only `cancel` follows the pointer, as told there.
 unsafe impl Send for Entry {}
 
 pub(crate) struct Outstanding {
@@ -42,10 +42,21 @@ impl Outstanding {
 
     /// Ends every promise with `error`.
     pub(super) fn cancel_all(&self, error: &TaskError) {
+        self.cancel(error, |_| true);
+    }
+
+    /// Ends those promises with `error` of which `which` is true.
+    pub(super) fn cancel(&self, error: &TaskError, which: impl Fn(&Header) -> bool) {
         for shard in &self.shards {
             // SAFETY: what is in the set is held by its promise, which takes it out under this lock before it lets go.
-            let ended: Vec<_> =
-                shard.0.lock().drain().filter_map(|entry| unsafe { task::fail(entry.0, error.clone()) }).collect();
+            let which = |entry: &Entry| which(unsafe { entry.0.as_ref() });
+            let ended: Vec<_> = shard
+                .0
+                .lock()
+                .extract_if(which)
+                // SAFETY: as above.
+                .filter_map(|entry| unsafe { task::fail(entry.0, error.clone()) })
+                .collect();
             for list in ended {
                 task::fire(list, Some(error.clone()), task::schedule);
             }

@@ -4,16 +4,23 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::context::{Local, local};
-use super::domain::{Domain, Domains};
+use super::detached::{Detached, ErrorHook};
+use super::domain::{Domain, Domains, Near};
 use super::drive::live;
 use super::ending::{Ending, Phase};
 use super::entry::{Batch, Entry, Opened};
 use super::extensions::Extensions;
 use super::idle::GROUP;
+use super::interrupt::Interrupts;
+use super::line::Line;
+use super::observe::Roster;
 use super::outside::Outside;
 use super::outstanding::Outstanding;
 use super::pace::Search;
+use super::resources::Resources;
+use super::restart::Mark;
 use super::seating::Seating;
+use super::shelves::Route;
 use super::slot::Slot;
 use super::spare::Spares;
 use super::stuck::Stuck;
@@ -26,7 +33,7 @@ use crate::primitive::atomic::AtomicUsize;
 use crate::primitive::deque::Deque;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::sync::Arc;
-use crate::task::{self, Home, Number, Ready, Schedule};
+use crate::task::{self, Ended, Home, Needs, Number, Ready, Roll, Schedule};
 
 type Hook = Box<dyn Fn(usize) + Send + Sync>;
 
@@ -37,10 +44,13 @@ pub(crate) struct Settings {
     pub(crate) stack_size: usize,
     pub(crate) max_spare_threads: usize,
     pub(crate) seed: u64,
+    /// Name and amount.
+    pub(crate) resources: Vec<(String, u64)>,
     pub(crate) search: Search,
     pub(crate) thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
     pub(crate) on_start: Option<Hook>,
     pub(crate) on_stop: Option<Hook>,
+    pub(crate) on_detached_error: Option<ErrorHook>,
     /// Why the workers sit where they do, in words.
     pub(crate) reasons: Vec<String>,
     pub(crate) warnings: Vec<String>,
@@ -57,10 +67,17 @@ pub(crate) struct Registry {
     pub(super) ending: Ending,
     outside: Outside,
     pub(super) spares: Spares,
+    pub(super) roster: Roster,
+    pub(super) mark: Mark,
+    /// Threads that wait for a seat.
+    pub(super) line: Line<Box<Worker>>,
     pub(crate) outstanding: Outstanding,
+    pub(crate) detached: Detached,
     /// What was scattered.
     pub(crate) ledger: Arc<Ledger>,
     pub(super) stuck: Stuck,
+    pub(crate) resources: Resources,
+    pub(super) interrupts: Interrupts,
     /// What the layers above keep here.
     pub(crate) extensions: Extensions,
     /// Itself, for the threads it makes.
@@ -115,9 +132,15 @@ impl Registry {
             ending: Ending::new(),
             outside: Outside::new(),
             spares: Spares::new(settings.max_spare_threads),
+            roster: Roster::new(),
+            mark: Mark::new(),
+            line: Line::new(),
             outstanding: Outstanding::new(),
+            detached: Detached::new(settings.on_detached_error.clone()),
             ledger,
             stuck: Stuck::new(),
+            resources: Resources::new(settings.resources.clone()),
+            interrupts: Interrupts::default(),
             extensions: Extensions::default(),
             this: this.clone(),
             handles: AtomicUsize::new(1),
@@ -213,27 +236,35 @@ impl Registry {
         local(|local| {
             let worker = local.worker_of(self);
             match self.elsewhere(local, worker, &task) {
-                Some(domain) => self.put_on(local, domain, Entry::of(task)),
+                Some(route) => self.put_on_route(route, local.serves(self), task),
                 None => self.put(local, worker, Entry::of(task)),
             }
         });
     }
 
-    /// The other domain that holds most of what a ready task works on.
+    /// Where a ready task goes, if not where the calling thread queues.
     #[inline]
-    pub(super) fn elsewhere(&self, local: &Local, worker: Option<&Worker>, task: &Ready) -> Option<usize> {
-        if !self.domains.are_many() {
-            return None;
-        }
-        let here = self.near(local, worker).domain;
-        task::affinity(task, here).filter(|&domain| domain != here && domain < self.domains.count())
+    pub(super) fn elsewhere(&self, local: &Local, worker: Option<&Worker>, task: &Ready) -> Option<Route> {
+        if self.domains.are_routed() { self.route(local, worker, task) } else { None }
     }
 
-    /// Puts something into an inbox of a domain that the calling thread is no worker of.
+    /// Puts something into an inbox of a domain that the calling thread is no worker of, or on a shelf there.
     #[inline(never)]
     pub(super) fn put_on(&self, local: &Local, number: usize, entry: Entry) {
-        let domain = self.domains.get(number);
-        self.push(domain, number, domain.group_of_outsider(local), entry);
+        let near = self.near_on(local, number);
+        if !local.is_classed() {
+            return self.push_near(near, entry);
+        }
+        match self.shelve_if_classed(local, near, entry) {
+            Some(entry) => self.push_near(near, entry),
+            None => self.notify(near),
+        }
+    }
+
+    /// Pushes something into the inbox of a group of workers.
+    pub(super) fn push_near(&self, near: Near, entry: Entry) {
+        self.inbox(near).push(entry);
+        self.idle(near).notify_after_exchange(near.worker, self.view(near.domain));
     }
 
     #[inline]
@@ -263,6 +294,9 @@ impl Registry {
 
     /// Of many tasks queued by one, thieves take batches: the last one is filled in the next-task slot.
     fn put_in_burst(&self, worker: &Worker, entry: Entry) {
+        if worker.is_in_class() {
+            return self.put_in_class(worker, entry);
+        }
         let slot = &self.slots[worker.index];
         let task = match entry.open() {
             Opened::Task(task) => task,
@@ -288,24 +322,48 @@ impl Registry {
         }
     }
 
-    /// Queues a ready task ahead of what the calling worker has queued.
-    pub(crate) fn queue_next(&self, task: Ready) {
-        self.put_next(Entry::of(task), true);
+    /// As [`put`](Self::put), within a task of a class other than normal.
+    #[cold]
+    fn put_in_class(&self, worker: &Worker, entry: Entry) {
+        local(|local| {
+            worker.enter(local.class());
+            let normal = self.shelve_if_classed(local, worker.near, entry);
+            normal.into_iter().for_each(|entry| worker.deque.push(entry));
+        });
     }
 
-    /// Puts something into the next-task slot of the calling worker; what was there goes to its deque. What `is_new` must
-    /// not be slept through by anybody.
-    #[inline]
-    pub(super) fn put_next(&self, entry: Entry, is_new: bool) {
+    /// Queues a ready task ahead of what the calling worker has queued.
+    pub(crate) fn queue_next(&self, task: Ready) {
+        self.put_next(Entry::of(task));
+    }
+
+    /// Puts something into the next-task slot of the calling worker, and has somebody woken; what was there goes to its deque.
+    pub(super) fn put_next(&self, entry: Entry) {
+        local(|local| match local.worker_of(self) {
+            Some(worker) => match self.slots[worker.index].put_next(entry) {
+                Some(displaced) => self.put_instead(local, Some(worker), displaced),
+                None => self.notify(worker.near),
+            },
+            None => self.put_instead(local, None, entry),
+        });
+    }
+
+    /// Puts the rest of what the calling worker has taken into its next-task slot: nobody who sleeps has missed it.
+    #[inline(always)]
+    pub(super) fn keep_next(&self, entry: Entry) {
         local(|local| {
-            let worker = local.worker_of(self);
-            let Some(seated) = worker else { return self.put(local, worker, entry) };
-            match self.slots[seated.index].put_next(entry) {
-                Some(displaced) => self.put(local, worker, displaced),
-                None if is_new => self.notify(seated.near),
-                None => self.idle(seated.near).notify_without_fence(seated.near.worker, self.view(seated.near.domain)),
+            let Some(worker) = local.worker_of(self) else { return self.put_instead(local, None, entry) };
+            match self.slots[worker.index].put_next(entry) {
+                Some(displaced) => self.put_instead(local, Some(worker), displaced),
+                None => self.idle(worker.near).notify_without_fence(worker.near.worker, self.view(worker.near.domain)),
             }
         });
+    }
+
+    /// As [`put`](Self::put), out of the way of what goes into the slot.
+    #[inline(never)]
+    fn put_instead(&self, local: &Local, worker: Option<&Worker>, entry: Entry) {
+        self.put(local, worker, entry);
     }
 
     // ---- counters
@@ -364,6 +422,12 @@ impl Schedule for Registry {
     fn ready(&self, task: Ready) {
         self.queue(task);
     }
+    fn again(&self, task: Ready) {
+        self.queue_again(task);
+    }
+    fn give_back(&self, needs: &Needs, ended: Ended) {
+        self.give_back_needs(needs, ended);
+    }
     fn finished(&self) {
         local(|local| {
             let worker = local.worker_of(self);
@@ -377,12 +441,16 @@ impl Schedule for Registry {
     fn discarded(&self) {
         self.count(|counters| &counters.discarded);
     }
+    fn roll(&self) -> Arc<dyn Roll> {
+        self.detached.roll()
+    }
 }
 
 impl Drop for Registry {
     /// What still lies in an inbox or a slot are entries of tasks that are done.
     fn drop(&mut self) {
         self.cancel_inboxes();
+        self.cancel_parked();
         let next = self.slots.iter().filter_map(Slot::take_next);
         next.flat_map(Entry::tasks).for_each(|task| task::cancel_queued(task, self.closed_error()));
     }

@@ -19,6 +19,9 @@ impl Registry {
         fence(Ordering::SeqCst);
         if phase == Phase::Cancelling {
             self.outstanding.cancel_all(&self.closed_error());
+            self.line.wake_all();
+            self.interrupts.wake_all();
+            self.cancel_parked();
         }
         self.wake_all();
         self.end_if_quiescent();
@@ -52,6 +55,10 @@ impl Registry {
     /// Ends a closing executor whose tasks are all done.
     pub(super) fn end_if_quiescent(&self) {
         if self.ending.end_if_quiescent(|| self.counters()) {
+            // Pairs with the fence of who queues something and looks at the phase then: either he sees that this has ended,
+            // or what he queued is seen here.
+            fence(Ordering::SeqCst);
+            self.cancel_inboxes();
             self.spares.close();
             self.wake_all();
             drop(self.kept.lock().take());

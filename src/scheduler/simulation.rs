@@ -16,7 +16,7 @@ use super::registry::{Registry, Settings};
 use super::seating::Seating;
 use super::worker::Worker;
 use crate::error::TaskErrorKind;
-use crate::task::{self, Input, Typed, Whereabouts, Work};
+use crate::task::{self, Anywhere, Input, Typed, Whereabouts, Work};
 
 /// Nanoseconds between two looks of a worker that finds nothing, and until it looks in other domains.
 const LOOK: u64 = 1_000;
@@ -46,11 +46,13 @@ impl Simulation {
             reasons: Vec::new(),
             stack_size: 1 << 20,
             max_spare_threads: 0,
+            resources: Vec::new(),
             seed,
             search: Search::ADAPTIVE,
             thread_name: Box::new(|_| String::new()),
             on_start: None,
             on_stop: None,
+            on_detached_error: None,
             warnings: Vec::new(),
         };
         let (registry, workers) = Registry::assemble(settings, Box::new(())).unwrap();
@@ -72,7 +74,7 @@ impl Simulation {
         let chunk = task::with_value(self.registry.birth(here), (), Whereabouts::on(domain, 1 << 20));
         let (registry, run, own, now) =
             (Arc::downgrade(&self.registry), self.run.clone(), self.own.clone(), self.now.clone());
-        self.registry.submit_after(here, Input::new(chunk), false, move |_| {
+        self.registry.submit_after::<Anywhere, _, _, _>(here, Input::new(chunk), false, move |_| {
             let ran_on = registry.upgrade().map_or(0, |registry| local(|local| registry.domain_here(local)));
             run[ran_on].fetch_add(cost, Ordering::Relaxed);
             if ran_on == domain {
@@ -105,7 +107,7 @@ impl Simulation {
                 Opened::Task(task) => task,
                 Opened::Batch(batch) => {
                     let (first, rest) = Batch::pop(batch);
-                    rest.into_iter().for_each(|rest| registry.put_next(Entry::of_batch(rest), false));
+                    rest.into_iter().for_each(|rest| registry.keep_next(Entry::of_batch(rest)));
                     first
                 }
             };

@@ -1,14 +1,28 @@
 //! The public side of a worker: what others steal from, wake and count, and the seat a thread drives it from.
 
 use super::entry::Entry;
+use super::seat::Seat;
+use super::shelf::Shelf;
 use super::worker::Worker;
 use crate::counters::Counters;
 use crate::primitive::Padded;
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::primitive::deque::{Deque, Stealer};
-use crate::primitive::lock::Mutex;
 use crate::primitive::park::Parker;
 use crate::primitive::sync::Arc;
+use crate::task::{Priority, Ready};
+
+/// Bits of the attention word: threads are back on the core without the seat.
+pub(super) const RETURNING: u32 = 1;
+/// Threads wait in line for a seat.
+pub(super) const AWAITED: u32 = 1 << 16;
+/// Tasks lie here that only this worker may run.
+pub(super) const BOUND: u32 = 1 << 1;
+/// Shelves are in use; stays set.
+pub(super) const SHELVES: u32 = 1 << 2;
+
+/// The time is to be looked at before each task.
+pub(super) const TIMED: u32 = 1 << 17;
 
 /// One worker as the others see it.
 pub(crate) struct Slot {
@@ -21,16 +35,11 @@ pub(crate) struct Slot {
     pub(super) counters: Arc<Padded<Counters>>,
     /// Whether the worker was woken by a thread that is no worker and had its core.
     crowded: Padded<AtomicBool>,
-    /// Threads that are back on the core without the seat; a copy of the seat's count, to be looked at cheaply.
-    returning: Padded<AtomicU32>,
-    seat: Mutex<Seat>,
-}
-
-/// Who drives the worker. At most one thread has the [`Worker`]; when none has, it lies here.
-#[derive(Default)]
-struct Seat {
-    vacant: Option<Box<Worker>>,
-    returning: u32,
+    /// What the thread on the seat is to see to between two tasks, bit by bit; mostly nothing.
+    attention: Padded<AtomicU32>,
+    /// What only this worker may run.
+    bound: Shelf,
+    seat: Seat<Box<Worker>>,
 }
 
 impl Slot {
@@ -42,8 +51,9 @@ impl Slot {
             cpu,
             counters: Arc::new(Counters::new()),
             crowded: Padded(AtomicBool::new(false)),
-            returning: Padded(AtomicU32::new(0)),
-            seat: Mutex::new(Seat::default()),
+            attention: Padded(AtomicU32::new(TIMED)),
+            bound: Shelf::new(),
+            seat: Seat::new(),
         }
     }
 
@@ -88,11 +98,37 @@ impl Slot {
         self.stealer.len() + usize::from(!self.next.load(Ordering::Relaxed).is_null()) > 1
     }
 
-    /// Whether the thread on the seat should leave it to one that is back.
+    /// What the thread on the seat is to see to, besides running tasks.
+    #[inline]
+    pub(super) fn attention(&self) -> u32 {
+        // ORDERING: Relaxed; a hint. What it is about is decided under locks, or ordered by the idle protocol's fences.
+        self.attention.load(Ordering::Relaxed)
+    }
+
+    /// Asks for attention, or for no more of it.
+    pub(super) fn ask(&self, bits: u32, wanted: bool) {
+        // ORDERING: Relaxed; as in `attention`. Who sets and clears a bit does so under one lock, or never clears it.
+        if wanted {
+            self.attention.fetch_or(bits, Ordering::Relaxed);
+        } else {
+            self.attention.fetch_and(!bits, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the thread on the seat should leave it to another.
     #[inline]
     pub(super) fn is_wanted_back(&self) -> bool {
-        // ORDERING: Relaxed; a hint, decided under the lock.
-        self.returning.load(Ordering::Relaxed) != 0
+        self.attention() & (RETURNING | AWAITED) != 0
+    }
+
+    /// Whether it should be left to a thread in the line, rather than to one that is back.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.attention() & (RETURNING | AWAITED) == AWAITED
+    }
+
+    /// Told by the line of those who wait for a seat, under its lock.
+    pub(super) fn set_awaited(&self, is_awaited: bool) {
+        self.ask(AWAITED, is_awaited);
     }
 
     pub(super) fn set_crowded(&self) {
@@ -110,38 +146,45 @@ impl Slot {
         crowded
     }
 
-    fn set_returning(&self, seat: &mut Seat, count: u32) {
-        seat.returning = count;
-        // ORDERING: Relaxed; a hint.
-        self.returning.store(count, Ordering::Relaxed);
+    /// What only this worker may run.
+    pub(super) fn bound(&self) -> &Shelf {
+        &self.bound
     }
 
-    /// Leaves the seat to a thread that is back; gives the worker back when there is none any more.
+    /// Puts down tasks that only this worker may run.
+    pub(super) fn bind(&self, class: Priority, first: bool, tasks: impl DoubleEndedIterator<Item = Ready>) {
+        self.bound.put(class, first, tasks, |some| self.ask(BOUND, some));
+    }
+
+    /// Takes a task of a class that only this worker may run.
+    pub(super) fn take_bound_of(&self, class: Priority) -> Option<Ready> {
+        self.bound.take(class, |some| self.ask(BOUND, some))
+    }
+
+    /// Takes every task that only this worker may run.
+    pub(super) fn take_bound(&self) -> impl Iterator<Item = Ready> {
+        self.bound.take_all(|some| self.ask(BOUND, some))
+    }
+
+    /// Lets go of such entries whose tasks are taken or done.
+    pub(super) fn purge_bound(&self) {
+        if self.bound.classes() != 0 {
+            self.bound.purge(|some| self.ask(BOUND, some));
+        }
+    }
+
+    /// See [`Seat::vacate`].
     pub(super) fn vacate(&self, worker: Box<Worker>) -> Result<(), Box<Worker>> {
-        let mut seat = self.seat.lock();
-        if seat.returning == 0 {
-            return Err(worker);
-        }
-        seat.vacant = Some(worker);
-        Ok(())
+        self.seat.vacate(worker)
     }
 
-    /// A thread is back from a wait: it gets the seat if that is free, else it is counted as returning.
+    /// See [`Seat::come_back`].
     pub(super) fn come_back(&self) -> Option<Box<Worker>> {
-        let mut seat = self.seat.lock();
-        let worker = seat.vacant.take();
-        if worker.is_none() {
-            let count = seat.returning + 1;
-            self.set_returning(&mut seat, count);
-        }
-        worker
+        self.seat.come_back(|are_some| self.ask(RETURNING, are_some))
     }
 
-    /// A returning thread leaves its core again; it gets the seat if that is free.
+    /// See [`Seat::stop_returning`].
     pub(super) fn stop_returning(&self) -> Option<Box<Worker>> {
-        let mut seat = self.seat.lock();
-        let count = seat.returning - 1;
-        self.set_returning(&mut seat, count);
-        seat.vacant.take()
+        self.seat.stop_returning(|are_some| self.ask(RETURNING, are_some))
     }
 }

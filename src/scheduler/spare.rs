@@ -51,6 +51,12 @@ impl Spares {
         self.state.lock().made
     }
 
+    /// Whether a worker that is handed over would be refused.
+    pub(super) fn are_used_up(&self) -> bool {
+        let state = self.state.lock();
+        state.idle.is_empty() && state.made >= self.cap
+    }
+
     pub(super) fn hand_over(&self, worker: Box<Worker>) -> HandOver {
         let mut state = self.state.lock();
         if let Some(spare) = state.idle.pop() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::context::local;
 use super::ending::Phase;
 use super::registry::Registry;
-use super::wait::Waited;
+use super::wait::{Waited, come_back};
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::primitive::lock::Mutex;
 use crate::primitive::park::Parker;
@@ -42,6 +42,12 @@ impl Stuck {
         let ticket = self.enter();
         let mut quiet = (self.moves(), Instant::now());
         let waited = loop {
+            if local(|local| registry.serve_from(local)) {
+                self.leave(ticket);
+                parker.sleep();
+                local(|local| come_back(local, registry));
+                return Waited::Done;
+            }
             local(|local| local.worker().map(|worker| worker.purge(registry)));
             // ORDERING: Relaxed; a flag that only shortens the grace.
             let grace = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { GRACE };

@@ -8,11 +8,14 @@ use super::ending::Phase;
 use super::entry::{Entry, MOST};
 use super::inbox::Inbox;
 use super::registry::Registry;
+use super::shelves::run_shelved;
 use super::worker::Worker;
 use crate::error::{TaskError, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::{Ordering, fence};
-use crate::task::{self, Anywhere, Birth, Finisher, Handle, Held, Lies, Ready, Schedule, Started, Typed, Work};
+use crate::task::{
+    self, Birth, Finisher, Handle, Held, Lies, Priority, Ready, Rule, Schedule, Started, Typed, Where, Work, with_class,
+};
 
 /// Batches that are made for a worker when there are too few tasks for full ones.
 const PARTS: usize = 8;
@@ -31,6 +34,7 @@ impl Registry {
         if self.is_forked() {
             return Err(TaskError::new(TaskErrorKind::Forked));
         }
+        local(|local| self.keep_up(local));
         if self.refuses() { Err(self.closed_error()) } else { Ok(()) }
     }
 
@@ -47,17 +51,22 @@ impl Registry {
 
     /// Whether this process is a fork of the one that has the workers.
     #[inline]
-    pub(super) fn is_forked(&self) -> bool {
+    pub(crate) fn is_forked(&self) -> bool {
         self.generation != crate::fork::generation()
     }
 
     pub(crate) fn birth(&self, location: &'static Location<'static>) -> Birth {
-        local(|local| self.birth_by(local, location))
+        local(|local| {
+            if !self.ending.takes_all() {
+                self.keep_up(local);
+            }
+            self.birth_by(local, location)
+        })
     }
 
     #[inline]
     fn birth_by(&self, local: &Local, location: &'static Location<'static>) -> Birth {
-        Birth { executor: self.id, id: local.next_id(), location }
+        Birth { executor: self.id, raw_id: local.next_id(), location }
     }
 
     /// Makes a task and queues it.
@@ -107,15 +116,44 @@ impl Registry {
         task
     }
 
-    /// False in the life of an executor in which everything is admitted.
-    #[inline]
-    fn may_refuse(&self) -> bool {
-        self.phase() != Phase::Open || self.is_forked()
+    /// Has `worker` run `work` at its next task boundary, or right here.
+    pub(crate) fn submit_call<W: Work>(
+        &self,
+        location: &'static Location<'static>,
+        worker: usize,
+        here: bool,
+        work: W,
+    ) -> Typed<W::Output> {
+        if let Err(error) = self.admit() {
+            return task::with_error(self.birth(location), error);
+        }
+        let place = Where::Worker { worker: worker as u32, strict: true };
+        let rule = Rule { place, ..Rule::default() };
+        self.count_created(1);
+        let birth = self.birth(location);
+        // What it makes is of no class of the caller's.
+        let birth = Birth { raw_id: with_class(birth.raw_id, Priority::NORMAL), ..birth };
+        let (task, ready) = task::ruled(birth, rule, work);
+        if here {
+            run_shelved(self, ready);
+        } else {
+            self.call(worker, ready);
+        }
+        if self.may_refuse() {
+            self.withdraw_if_late(task.handle());
+        }
+        task
     }
 
-    /// Makes a task that nobody has a handle of and queues it, first in line. From outside of a cancelling executor,
+    /// False in the life of an executor in which everything is admitted.
+    #[inline]
+    pub(crate) fn may_refuse(&self) -> bool {
+        !self.ending.takes_all() || self.is_forked()
+    }
+
+    /// Makes a task that nobody has a handle of and queues it, first in line if it is of no `class`. From outside of a cancelling executor,
     /// which may have no worker left to find it, `work` is dropped at once.
-    pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, work: W) {
+    pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, class: Priority, work: W) {
         self.count_created(1);
         if !local(|local| local.serves(self)) {
             // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the count above is seen
@@ -126,22 +164,27 @@ impl Registry {
                 return panics::catch_drop(|| drop(work));
             }
         }
-        self.queue_next(task::ready_unwanted(self.birth(location), work));
+        let task = task::ready_unwanted(self.birth_of(location, Some(class)), work);
+        if class == Priority::NORMAL {
+            self.queue_next(task);
+        } else {
+            self.use_shelves();
+            self.queue(task);
+        }
         // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
         if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
             self.cancel_inboxes();
         }
     }
 
-    /// Cancels what lies in the inboxes of an executor that starts nothing any more.
+    /// Cancels what lies in the inboxes and on the shelves of an executor that starts nothing any more.
     pub(super) fn cancel_inboxes(&self) {
-        for task in self.inboxes().flat_map(Inbox::take).flat_map(Entry::tasks) {
-            task::cancel_queued(task, self.closed_error());
-        }
+        let queued = self.inboxes().flat_map(Inbox::take).flat_map(Entry::tasks);
+        queued.chain(self.clear_shelves()).for_each(|task| task::cancel_queued(task, self.closed_error()));
     }
 
-    /// Makes a task that waits for `inputs`.
-    pub(crate) fn submit_after<H, F, T>(
+    /// Makes a task that waits for `inputs`; `P` says where its value lies, and what it is called.
+    pub(crate) fn submit_after<P, H, F, T>(
         &self,
         location: &'static Location<'static>,
         inputs: H,
@@ -149,6 +192,7 @@ impl Registry {
         call: F,
     ) -> Typed<T>
     where
+        P: Lies<T>,
         H: Held,
         F: FnOnce(&H) -> Result<T, TaskErrorKind> + Send + 'static,
         T: Send + 'static,
@@ -156,7 +200,7 @@ impl Registry {
         if let Err(error) = self.admit_after(&inputs) {
             return task::with_error(self.birth(location), error);
         }
-        let (task, ready) = self.make_after::<Anywhere, _, _, _>(location, inputs, tolerant, call);
+        let (task, ready) = self.make_after::<P, _, _, _>(location, inputs, tolerant, call);
         if let Some(ready) = ready {
             self.queue(ready);
             if self.may_refuse() {
@@ -244,6 +288,11 @@ impl Registry {
         local(|local| {
             let worker = local.worker_of(self).filter(|worker| worker.near.domain == domain);
             let near = worker.map_or_else(|| self.near_on(local, domain), |worker| worker.near);
+            if local.is_classed() {
+                let shelve = |task| self.shelve_if_classed(local, near, Entry::of(task));
+                let queue = |task| shelve(task).into_iter().for_each(|entry| self.inbox(near).push(entry));
+                return (near, ready.into_iter().map(queue).count());
+            }
             let mut ready = ready.into_iter();
             let batches = std::iter::from_fn(|| Entry::of_all(ready.by_ref().take(batch)));
             let queue = |entry| match worker {
@@ -309,9 +358,11 @@ impl Registry {
 
     /// A task that was queued while the executor closed may find no worker any more.
     #[cold]
-    fn withdraw_if_late(&self, task: &Handle) {
+    pub(crate) fn withdraw_if_late(&self, task: &Handle) {
         // The fence of `notify` lies between the count of the task and this look (scheduler README, "Shutdown").
-        if self.refuses() {
+        // What somebody has begun while the executor drains, and so has found, is waited for.
+        let is_found = || task.head().state.load().phase() == task::Phase::Running;
+        if self.refuses() && !(self.phase() == Phase::Draining && is_found()) {
             task::cancel(task, self.closed_error());
         }
     }

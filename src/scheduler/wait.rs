@@ -5,16 +5,17 @@ use std::time::Instant;
 use super::blocked;
 use super::context::{Local, local};
 use super::drive::run_own_batch;
-use super::ending::Phase;
 use super::entry::{Batch, Opened};
 use super::registry::Registry;
+use super::slot::TIMED;
 use super::spare::HandOver;
+use super::turns::take_turn;
 use super::worker::Worker;
 use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::park::Parker;
 use crate::primitive::sync::Arc;
-use crate::task::{self, Action, Finisher, Handle, Help, Listener, Ready, Schedule, Started};
+use crate::task::{self, Action, Finisher, Handle, Help, Listener, Ready, Schedule, Started, Where};
 
 /// Looks at a task that runs elsewhere before the core is lent: a few microseconds, less than a hand-over costs.
 const SPINS: u32 = 400;
@@ -46,7 +47,7 @@ impl Waited {
             Self::Done => return None,
             Self::TimedOut => TaskErrorKind::Timeout,
             Self::Stalled { cap } => TaskErrorKind::Stalled { cap },
-            Self::Deadlock => TaskErrorKind::Deadlock,
+            Self::Deadlock => return Some(blocked::error()),
             Self::Forked => TaskErrorKind::Forked,
         };
         Some(TaskError::new(kind))
@@ -81,9 +82,15 @@ pub(crate) fn help_ready(task: &Handle) {
             && registry.id == task.head().executor
             && local.may_help()
             && !registry.is_forked()
-            && let Help::Run(started) = task::help(task)
+            && !is_pressed(local, registry, task)
         {
-            run_claimed(registry, started);
+            match task::help(task, is_at) {
+                Help::Run(started) => run_claimed(registry, started),
+                Help::Turn(subject) => {
+                    take_turn(subject, task, false);
+                }
+                _ => {}
+            }
         }
     });
 }
@@ -91,10 +98,17 @@ pub(crate) fn help_ready(task: &Handle) {
 /// On a worker: runs what it has queued last, if that is the end of a list of which the caller awaits all. `from_end`
 /// gives the task that is so far from the list's end. Goes on after each task as long as `patient`; gives how many are
 /// settled.
-pub(crate) fn help_newest<'a>(from_end: impl Fn(usize) -> Option<&'a Handle>, patient: impl FnMut() -> bool) -> usize {
+pub(crate) fn help_newest<'a>(
+    from_end: impl Fn(usize) -> Option<&'a Handle>,
+    mut patient: impl FnMut() -> bool,
+) -> usize {
     local(|local| {
         let Some(registry) = local.registry().filter(|own| local.may_help() && !own.is_forked()) else { return 0 };
         let Some(worker) = local.worker() else { return 0 };
+        let Some(last) = from_end(0) else { return 0 };
+        if is_pressed(local, registry, last) {
+            return 0;
+        }
         let next = registry.slots[worker.index].take_next();
         let Some(entry) = next.or_else(|| worker.deque.pop()) else { return 0 };
         match entry.open() {
@@ -105,6 +119,7 @@ pub(crate) fn help_newest<'a>(from_end: impl Fn(usize) -> Option<&'a Handle>, pa
                 1
             }
             Opened::Batch(batch) if is_end(&batch, &from_end) => {
+                let patient = || patient() && !is_pressed(local, registry, last);
                 run_own_batch(registry, batch, |task| run_here(registry, task), patient)
             }
             other => {
@@ -113,6 +128,19 @@ pub(crate) fn help_newest<'a>(from_end: impl Fn(usize) -> Option<&'a Handle>, pa
             }
         }
     })
+}
+
+/// Whether something waits that is more urgent than what this thread is in and what it waits for: the core is rather lent
+/// to that than used to help.
+#[inline]
+fn is_pressed(local: &Local, registry: &Registry, task: &Handle) -> bool {
+    registry.domains.are_routed() && is_pressed_now(local, registry, task)
+}
+
+#[inline(never)]
+fn is_pressed_now(local: &Local, registry: &Registry, task: &Handle) -> bool {
+    let class = local.class().max(task.head().priority());
+    local.worker_of(registry).is_some_and(|worker| worker.is_pressed(registry, class))
 }
 
 fn is_end<'a>(batch: &Batch, from_end: impl Fn(usize) -> Option<&'a Handle>) -> bool {
@@ -132,6 +160,7 @@ fn wait_helping(task: &Handle) -> Waited {
         return Waited::Done;
     }
     let mut tallest = TALL;
+    let mut may_yield = true;
     let mut inputs: Vec<Handle> = Vec::new();
     loop {
         let top = inputs.last().unwrap_or(task);
@@ -145,7 +174,15 @@ fn wait_helping(task: &Handle) -> Waited {
             inputs.clear();
             return block_on(task, None);
         }
-        match task::help(top) {
+        if may_yield && local(|local| local.registry().is_some_and(|own| is_pressed(local, own, task))) {
+            inputs.clear();
+            match lend_until(task) {
+                Some(waited) => return waited,
+                None => may_yield = false,
+            }
+            continue;
+        }
+        match task::help(top, is_at) {
             Help::Run(started) => local(|local| {
                 if let Some(registry) = local.registry() {
                     run_claimed(registry, started);
@@ -160,7 +197,8 @@ fn wait_helping(task: &Handle) -> Waited {
             }
             Help::Input(input) => inputs.push(input),
             Help::Again => spin_loop(),
-            Help::Wait => match block_on(top, None) {
+            Help::Turn(subject) if take_turn(subject, top, true) => {}
+            Help::Turn(_) | Help::Wait => match block_on(top, None) {
                 Waited::Done => {}
                 other => return other,
             },
@@ -168,12 +206,14 @@ fn wait_helping(task: &Handle) -> Waited {
     }
 }
 
+/// Whether this thread may run tasks of the executor of `task` while it waits.
+pub(crate) fn may_help(task: &Handle) -> bool {
+    local(|local| local.registry().is_some_and(|own| own.id == task.head().executor && local.may_help()))
+}
+
 /// Runs `task`, if nobody has begun it, or an input that it misses; false when there is nothing to run.
 pub(crate) fn help_once(task: &Handle) -> bool {
-    local(|local| {
-        let own = local.registry().filter(|own| own.id == task.head().executor && local.may_help());
-        own.is_some_and(|registry| help_one(registry, task))
-    })
+    may_help(task) && local(|local| local.registry().is_some_and(|registry| help_one(registry, task)))
 }
 
 fn help_one(registry: &Registry, task: &Handle) -> bool {
@@ -183,16 +223,28 @@ fn help_one(registry: &Registry, task: &Handle) -> bool {
         if top.head().state.load().is_done() {
             return !inputs.is_empty();
         }
-        match task::help(top) {
+        match task::help(top, is_at) {
             Help::Run(started) => {
                 run_claimed(registry, started);
                 return true;
             }
             Help::Input(input) => inputs.push(input),
             Help::Again => spin_loop(),
+            Help::Turn(subject) => return take_turn(subject, top, true),
             Help::Wait => return false,
         }
     }
+}
+
+/// Whether this thread drives a worker of such a place.
+fn is_at(place: Where) -> bool {
+    local(|local| {
+        local.worker().is_some_and(|worker| match place {
+            Where::Anywhere => true,
+            Where::Domain { domain, .. } => worker.near.domain == domain as usize,
+            Where::Worker { worker: index, .. } => worker.index == index as usize,
+        })
+    })
 }
 
 /// Runs a task that a waiter has claimed: its queue entry is left behind.
@@ -201,17 +253,32 @@ fn run_claimed(registry: &Registry, started: Started) {
     local(|local| local.worker_of(registry).map(|worker| worker.leaves_entry(registry)));
 }
 
+#[cold]
+fn look_at_clock(local: &Local, registry: &Registry) {
+    match local.worker() {
+        Some(worker) => worker.look_at_clock(registry, 1),
+        None => _ = local.look_at_clock(),
+    }
+}
+
 /// Runs a task within the wait for it. A closing executor starts nothing any more.
-fn run_here(registry: &Registry, started: Started) {
-    if registry.phase() == Phase::Cancelling {
-        started.cancel(registry.closed_error());
-    } else {
+pub(super) fn run_here(registry: &Registry, started: Started) {
+    local(|local| {
+        if registry.slots[local.slot()].attention() & TIMED != 0 {
+            look_at_clock(local, registry);
+        }
+    });
+    if !registry.may_run(&started) {
+        registry.refuse(started);
+    } else if local(|local| local.is_in_class_of(started.head())) {
         registry.run(started, &mut Helping(registry));
+    } else {
+        registry.run_in_class(started);
     }
 }
 
 /// Ends a task that is run within a wait: what follows is queued.
-struct Helping<'a>(&'a Registry);
+pub(crate) struct Helping<'a>(pub(crate) &'a Registry);
 
 impl Finisher for Helping<'_> {
     fn ready(&mut self, task: Ready) {
@@ -275,7 +342,7 @@ fn block(task: &Handle, deadline: Option<Instant>, sleep: impl FnOnce(&Parker) -
     if done() { Some(Waited::Done) } else { waited }
 }
 
-fn spin(done: impl Fn() -> bool) -> bool {
+pub(super) fn spin(done: impl Fn() -> bool) -> bool {
     (0..SPINS).any(|_| {
         spin_loop();
         done()
@@ -286,6 +353,7 @@ fn spin(done: impl Fn() -> bool) -> bool {
 pub(crate) fn sleep(parker: &Parker, deadline: Option<Instant>, done: impl Fn() -> bool) -> Waited {
     local(|local| match local.registry() {
         None => doze(parker, deadline),
+        Some(_) if local.has_seceded() => doze(parker, deadline),
         Some(registry) => {
             let Some(worker) = leave_seat(local, registry) else {
                 let waited = doze(parker, deadline);
@@ -296,32 +364,34 @@ pub(crate) fn sleep(parker: &Parker, deadline: Option<Instant>, done: impl Fn() 
             local.sit(worker);
             match deadline {
                 Some(_) => doze(parker, deadline),
-                None => registry.stuck.sleep(registry, parker, done),
+                None => local.asleep(|| registry.stuck.sleep(registry, parker, done)),
             }
         }
     })
 }
 
 fn doze(parker: &Parker, deadline: Option<Instant>) -> Waited {
-    match deadline {
-        None => parker.sleep(),
-        Some(deadline) => {
-            if !parker.sleep_until(deadline) {
-                return Waited::TimedOut;
+    local(|local| {
+        local.asleep(|| match deadline {
+            Some(deadline) if !parker.sleep_until(deadline) => Waited::TimedOut,
+            Some(_) => Waited::Done,
+            None => {
+                parker.sleep();
+                Waited::Done
             }
-        }
-    }
-    Waited::Done
+        })
+    })
 }
 
-/// Gives the seat to a spare thread. The worker comes back when there can be none.
-fn leave_seat(local: &Local, registry: &Registry) -> Option<Box<Worker>> {
+/// Gives the seat to whoever waits for one, else to a spare thread. The worker comes back when there can be none.
+pub(super) fn leave_seat(local: &Local, registry: &Registry) -> Option<Box<Worker>> {
     let worker = match local.stand() {
         Some(worker) => worker,
         // Away from the seat already: no longer coming back; if the seat is free, somebody else is to have it.
         None if local.returning.replace(false) => registry.slots[local.slot()].stop_returning()?,
         None => return None,
     };
+    let worker = registry.serve(worker).err()?;
     match registry.spares.hand_over(worker) {
         HandOver::Done => None,
         HandOver::Refused(worker) => Some(worker),
@@ -331,7 +401,7 @@ fn leave_seat(local: &Local, registry: &Registry) -> Option<Box<Worker>> {
 
 /// The wait is over and the task goes on at once: on its seat if that is free, else beside whoever has it, who leaves it
 /// at the end of the task he is in.
-fn come_back(local: &Local, registry: &Registry) {
+pub(super) fn come_back(local: &Local, registry: &Registry) {
     match registry.slots[local.slot()].come_back() {
         Some(worker) => local.sit(worker),
         None => local.returning.set(true),

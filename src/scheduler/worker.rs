@@ -3,31 +3,37 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use super::clock::{self, Clock};
+use super::context::{Local, local};
 use super::domain::Near;
 use super::ending::Phase;
 use super::entry::{Batch, Entry, Opened};
 use super::inbox::Inbox;
 use super::pace::{Pace, watch};
 use super::registry::{Registry, Settings};
-use super::slot::Slot;
+use super::slot::{Slot, TIMED};
 use super::victim::{Random, Victims};
 use crate::counters::Counters;
 use crate::primitive::Padded;
 use crate::primitive::deque::{Deque, Steal};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::sync::Arc;
-use crate::task::{self, Pooled};
+use crate::task::{self, Pooled, Priority, Ready};
 
 /// Finds between two looks at what has waited longest, in the inbox or the own deque (a LIFO deque may never empty).
 const FAIR: u32 = 64;
+/// Finds between two looks at the clock, while tasks are short.
+const LOOK: u32 = 4 * FAIR;
 /// How often a race for the same victim is run again.
 const RETRIES: u32 = 4;
 /// Entries left behind until a worker looks through its own.
 const LEFT: usize = 256;
 /// Tasks that one task queues one by one.
-const QUEUED_SINGLY: u32 = 32;
+const QUEUED_SINGLY: i32 = 32;
 /// Tasks since a wake that make a burst.
 const BURST: u64 = 64;
+/// Says in place of that that a task of another class is under way; no burst comes near.
+const IN_CLASS: i32 = i32::MIN / 2;
 /// How long a worker leaves its core to the thread that submits from there.
 const NAP: Duration = Duration::from_micros(500);
 /// How long a worker looks for work in its own domain before it does in others.
@@ -48,14 +54,21 @@ pub(crate) struct Worker {
     victims: Victims,
     random: Random,
     finds: Cell<u32>,
-    /// Entries queued since the last find.
-    burst: Cell<u32>,
+    clock: Clock,
+    /// Whether it looks at the time with every task, as [`TIMED`] told it when it last did.
+    timed: Cell<bool>,
+    /// How many entries may still be queued one by one before the next find; from 0 down they go into batches.
+    burst: Cell<i32>,
     /// Closures run until the last wake.
     woken_at: Cell<u64>,
     /// Entries left behind by waiters since the last purge.
     left: Cell<usize>,
     /// Whether it lives on what other domains have.
     forages: Cell<bool>,
+    /// Taken off a shelf while idle, to be run before anything else.
+    at_hand: Cell<Option<Ready>>,
+    /// Whose turn is next, of what is as urgent: the shelves', or the queues'.
+    turn: Cell<bool>,
     pace: Pace,
 }
 
@@ -75,10 +88,14 @@ impl Worker {
             victims,
             random,
             finds: Cell::new(0),
-            burst: Cell::new(0),
+            clock: Clock::default(),
+            timed: Cell::new(true),
+            burst: Cell::new(QUEUED_SINGLY),
             woken_at: Cell::new(0),
             left: Cell::new(0),
             forages: Cell::new(false),
+            at_hand: Cell::new(None),
+            turn: Cell::new(false),
             pace,
         }
     }
@@ -89,7 +106,7 @@ impl Worker {
     pub(super) fn find(&self, registry: &Registry) -> Option<Entry> {
         let finds = self.finds.get().wrapping_add(1);
         self.finds.set(finds);
-        self.burst.set(0);
+        self.burst.set(QUEUED_SINGLY);
         if finds.is_multiple_of(FAIR)
             && let Some(task) = self.find_oldest(registry, finds)
         {
@@ -98,19 +115,89 @@ impl Worker {
         registry.slots[self.index].take_next().or_else(|| self.deque.pop()).or_else(|| self.find_around(registry))
     }
 
+    /// Notes the time after so many finds, and has it noted at each while tasks last long.
+    #[cold]
+    pub(super) fn look_at_clock(&self, registry: &Registry, finds: u32) {
+        let now = local(Local::look_at_clock);
+        let slot = &registry.slots[self.index];
+        let closely = slot.attention() & TIMED != 0;
+        let from_now_on = self.clock.passed(now, finds, closely);
+        if from_now_on != closely {
+            slot.ask(TIMED, from_now_on);
+        }
+        self.timed.set(from_now_on);
+    }
+
+    /// Notes the time, while tasks last long.
+    #[inline]
+    pub(super) fn watch_time(&self, registry: &Registry) {
+        if self.timed.get() {
+            self.look_at_clock(registry, 1);
+        }
+    }
+
     /// Counts something that is queued; whether that was so much at once that it goes into batches.
     #[inline]
     pub(super) fn is_in_burst(&self) -> bool {
-        let burst = self.burst.get().saturating_add(1);
-        self.burst.set(burst);
-        burst > QUEUED_SINGLY
+        let left = self.burst.get().wrapping_sub(1);
+        self.burst.set(left);
+        left < 0
+    }
+
+    /// What is queued from now on comes of a task of this class: if that is not the normal one, it is looked at, as if it
+    /// were part of a burst.
+    pub(super) fn enter(&self, class: Priority) {
+        self.burst.set(if class == Priority::NORMAL { QUEUED_SINGLY } else { IN_CLASS });
+    }
+
+    /// Whether what is queued may be of another class than the normal one.
+    #[inline]
+    pub(super) fn is_in_class(&self) -> bool {
+        self.burst.get() < IN_CLASS / 2
+    }
+
+    /// Keeps a task for the thread to run next.
+    pub(super) fn keep_at_hand(&self, task: Ready) {
+        let before = self.at_hand.replace(Some(task));
+        debug_assert!(before.is_none());
+    }
+
+    pub(super) fn take_at_hand(&self) -> Option<Ready> {
+        self.at_hand.take()
+    }
+
+    /// Whether it is the shelves' turn; every other time.
+    pub(super) fn takes_turns(&self) -> bool {
+        !self.turn.replace(!self.turn.get())
+    }
+
+    /// The other domains, from near to far.
+    pub(super) fn domains_afar(&self) -> impl Iterator<Item = usize> {
+        let random = self.random.next();
+        self.victims.afar().flat_map(move |ring| ring.domains(random))
     }
 
     /// Whether nothing waits for this worker, in its own queues or in its inbox.
     #[cold]
     pub(super) fn is_alone(&self, registry: &Registry) -> bool {
         let slot = &registry.slots[self.index];
-        !slot.has_work() && registry.inbox(self.near).is_empty() && !slot.is_wanted_back()
+        !slot.has_work() && registry.inbox(self.near).is_empty() && slot.attention() & !TIMED == 0
+    }
+
+    /// Whether there is something to be seen to before the next task, other than the time, which is looked at here. (What
+    /// is run next must not depend on the time: one worker repeats itself.)
+    #[inline]
+    fn is_called(&self, registry: &Registry) -> bool {
+        let attention = registry.slots[self.index].attention();
+        attention != 0 && self.is_called_for(registry, attention)
+    }
+
+    #[cold]
+    fn is_called_for(&self, registry: &Registry, attention: u32) -> bool {
+        if attention & TIMED != 0 {
+            self.look_at_clock(registry, 1);
+        }
+        attention & !TIMED != 0
     }
 
     /// The rest of the batch in the next-task slot, unless something else is due first.
@@ -118,7 +205,7 @@ impl Worker {
     pub(super) fn go_on(&self, registry: &Registry) -> Option<Pooled<Batch>> {
         let slot = &registry.slots[self.index];
         self.finds.set(self.finds.get().wrapping_add(1));
-        if self.finds.get().wrapping_add(1).is_multiple_of(FAIR) || slot.is_wanted_back() {
+        if self.finds.get().wrapping_add(1).is_multiple_of(FAIR) || self.is_called(registry) {
             return None;
         }
         match slot.take_next()?.open() {
@@ -133,6 +220,9 @@ impl Worker {
     /// What the newest would keep waiting for ever: in turn what is in the inbox and the oldest of the own deque.
     #[cold]
     fn find_oldest(&self, registry: &Registry, finds: u32) -> Option<Entry> {
+        if finds.is_multiple_of(LOOK) {
+            self.look_at_clock(registry, LOOK);
+        }
         if finds.is_multiple_of(2 * FAIR)
             && let Steal::Success(task) = registry.slots[self.index].stealer.steal()
         {
@@ -150,6 +240,9 @@ impl Worker {
             .take_inbox(registry, registry.inbox(self.near))
             .or_else(|| self.steal(registry))
             .or_else(|| registry.inboxes_beside(self.near).find_map(|inbox| self.take_inbox(registry, inbox)));
+        if found.is_some() && self.clock.is_due() {
+            self.look_at_clock(registry, clock::DUE);
+        }
         if self.forages.get() {
             self.forages.set(false);
             return found.or_else(|| self.find_afar(registry, false));
@@ -205,6 +298,7 @@ impl Worker {
         let inbox = registry.inbox(self.near).take().filter_map(open_only);
         own.into_iter().rev().chain(inbox).for_each(|entry| self.deque.push(entry));
         self.offer_rest(registry);
+        self.purge_shelves(registry);
     }
 
     /// A waiter on this worker has run a task, whose entry is left behind in some queue. When that may be true of as many
@@ -212,9 +306,18 @@ impl Worker {
     pub(super) fn leaves_entry(&self, registry: &Registry) {
         let left = self.left.get() + 1;
         self.left.set(left);
-        if left.is_multiple_of(LEFT) && left >= self.deque.len() {
+        if left.is_multiple_of(LEFT) {
+            self.purge_if_due(registry, left);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn purge_if_due(&self, registry: &Registry, left: usize) {
+        if left >= self.deque.len() + self.count_shelved(registry) {
             self.left.set(0);
             self.purge_if_stale(registry);
+            self.purge_shelves(registry);
         }
     }
 
@@ -281,6 +384,9 @@ impl Worker {
     /// Nothing was found: searches for a while, then sleeps. `None` when the seat is to be left.
     #[cold]
     pub(super) fn idle(&self, registry: &Registry) -> Option<Entry> {
+        if let Some(found) = self.take_last(registry) {
+            return found;
+        }
         let since = Instant::now();
         if self.naps(registry) {
             let found = self.find(registry);
@@ -290,6 +396,7 @@ impl Worker {
         }
         let found = self.search_and_sleep(registry, since);
         let pause = since.elapsed();
+        self.clock.count_from(local(Local::look_at_clock));
         self.pace.learn(pause);
         self.counters.idle_ns.bump(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
         found
@@ -316,9 +423,9 @@ impl Worker {
                 idle.end_search(view);
                 return found;
             }
-            if idle.park(self.near.worker, searching, || registry.has_work() || self.must_leave(registry)) {
+            if idle.park(self.near.worker, searching, || registry.has_work_for(self) || self.must_leave(registry)) {
                 self.counters.parked.bump(1);
-                self.sleep(registry);
+                local(|local| local.asleep(|| self.sleep(registry)));
                 self.woken_at.set(self.counters.executed.read());
             }
             searching = true;
@@ -336,6 +443,9 @@ impl Worker {
             }
             if self.must_leave(registry) {
                 return Some(None);
+            }
+            if let Some(found) = self.take_last(registry) {
+                return Some(found);
             }
             let elapsed = since.elapsed();
             let is_over = elapsed >= self.pace.time();
@@ -391,9 +501,9 @@ impl Worker {
 impl Drop for Worker {
     /// What lies in the deque at the end are entries of tasks that are done.
     fn drop(&mut self) {
-        while let Some(entry) = self.deque.pop() {
-            entry.tasks().for_each(task::skip);
-        }
+        let at_hand = self.at_hand.take();
+        let own = std::iter::from_fn(|| self.deque.pop()).flat_map(Entry::tasks);
+        own.chain(at_hand).for_each(task::skip);
     }
 }
 

@@ -1,17 +1,19 @@
 //! The one allocation of a task: header, closure ∪ value, edges to its inputs.
 
 use std::alloc::{Layout, handle_alloc_error};
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::dependents::{Node, SLACK};
 use super::handle::Handle;
-use super::header::{Header, VTable, edges};
+use super::header::{Header, Role, VTable, edges};
 use super::recycle::{self, Class};
+use super::rule::{self, Rule};
 use super::state::{Outcome, State};
 use super::whereabouts::Whereabouts;
-use crate::error::{TaskError, TaskErrorKind, TaskId};
+use crate::error::{TaskErrorKind, TaskId};
 use crate::panics;
 use crate::primitive::atomic::{AtomicI32, AtomicU32, Ordering};
 use crate::primitive::cell::{Cell, Witness};
@@ -22,6 +24,20 @@ pub(crate) trait Work: Send + 'static {
     /// Number of inputs; `None` when that is not a matter of the type.
     const INPUTS: Option<u32> = Some(0);
     fn run(self) -> Result<Self::Output, TaskErrorKind>;
+    /// Whether a cell with a rule is to [try](Self::attempt) it in place, so that it may be run again.
+    const REPEATS: bool = false;
+    fn attempt(&self) -> Result<Self::Output, TaskErrorKind> {
+        Err(TaskErrorKind::PromiseDropped)
+    }
+    /// Whether to run it again after an attempt that failed so.
+    fn tries_again(&mut self, after: &TaskErrorKind) -> TriesAgain {
+        let _ = after;
+        TriesAgain::No
+    }
+    /// What the user would call it.
+    fn name() -> &'static str {
+        std::any::type_name::<Self>()
+    }
     /// Where the memory of its value lies.
     fn whereabouts(value: &Self::Output) -> Whereabouts {
         let _ = value;
@@ -33,21 +49,46 @@ pub(crate) trait Work: Send + 'static {
     }
 }
 
+/// What comes after an attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TriesAgain {
+    No,
+    Yes,
+    /// Not before others had their turn, also where somebody waits for it.
+    BehindOthers,
+}
+
 /// What a task is born with, next to its closure.
 pub(crate) struct Birth {
     pub(crate) executor: u32,
-    pub(crate) id: TaskId,
+    /// With the class (`rule`).
+    pub(crate) raw_id: u64,
     pub(crate) location: &'static Location<'static>,
+}
+
+impl Birth {
+    pub(crate) fn id(&self) -> TaskId {
+        rule::number(self.raw_id)
+    }
+}
+
+/// Where the edges begin, behind what ends there.
+const fn edges_after<W: Work>(end: usize) -> usize {
+    match W::INPUTS {
+        Some(0) => end,
+        Some(_) => round_up(end, align_of::<Node>()),
+        None => round_up(end + size_of::<u32>(), align_of::<Node>()),
+    }
 }
 
 /// The typed face of a cell.
 struct Typed<W, T>(PhantomData<(W, T)>);
 
-const fn max(a: usize, b: usize) -> usize {
+pub(super) const fn max(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
 
-const fn round_up(size: usize, align: usize) -> usize {
+pub(super) const fn round_up(size: usize, align: usize) -> usize {
     size.next_multiple_of(align)
 }
 
@@ -55,11 +96,8 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
     const PAYLOAD_ALIGN: usize = max(align_of::<W>(), align_of::<T>());
     const PAYLOAD: usize = round_up(size_of::<Header>(), Self::PAYLOAD_ALIGN);
     const END: usize = Self::PAYLOAD + max(size_of::<W>(), size_of::<T>());
-    const EDGES: usize = match W::INPUTS {
-        Some(0) => Self::END,
-        Some(_) => round_up(Self::END, align_of::<Node>()),
-        None => round_up(Self::END + size_of::<u32>(), align_of::<Node>()),
-    };
+    const EDGES: usize = edges_after::<W>(Self::END);
+    const RULE: usize = round_up(Self::END, align_of::<Rule>());
     const ALIGN: usize = match W::INPUTS {
         Some(0) => max(Self::PAYLOAD_ALIGN, align_of::<Header>()),
         _ => max(Self::PAYLOAD_ALIGN, align_of::<Node>()),
@@ -80,7 +118,26 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
             Some(inputs) => Class::of(size(Self::EDGES, inputs), Self::ALIGN),
             None => None,
         },
-        name: std::any::type_name::<T>,
+        rule: None,
+        name: W::name,
+        value_name: std::any::type_name::<T>,
+        value_type: TypeId::of::<T>(),
+        role: Role::Task,
+        title: None,
+    };
+
+    /// Of promises that are not counted.
+    const ASIDE: VTable = VTable { role: Role::Aside, ..Self::VTABLE };
+
+    /// Of cells with a rule. These are of no class here, so that plain ones need not be told from them when they are freed.
+    const RULED: VTable = VTable {
+        rule: Some(Self::RULE),
+        edges_offset: edges_after::<W>(Self::RULE + size_of::<Rule>()),
+        align: max(Self::ALIGN, align_of::<Rule>()),
+        class: None,
+        run: Self::run_ruled,
+        drop_closure: Self::drop_closure_ruled,
+        ..Self::VTABLE
     };
 
     /// # Safety
@@ -94,13 +151,8 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
         };
         let failed = panics::catch_here(|| match work.run() {
             Ok(value) => {
-                let at = W::whereabouts(&value);
-                if !at.is_nowhere() {
-                    // ORDERING: Relaxed; published with the value.
-                    head.pending.store(at.word(), Ordering::Relaxed);
-                }
                 // SAFETY: the closure is gone, so its place is the value's, and the claimer's alone until `finish`.
-                unsafe { task.cast::<u8>().add(Self::PAYLOAD).cast::<T>().write(value) };
+                unsafe { Self::store(task, value) };
                 None
             }
             Err(kind) => Some(kind),
@@ -109,7 +161,79 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
             Ok(None) => return Outcome::Value,
             Ok(Some(kind)) | Err(kind) => kind,
         };
-        Outcome::Error(TaskError::of_task(kind, head.id, head.location).into_word())
+        Outcome::Error(head.failure(kind).into_word())
+    }
+
+    /// # Safety
+    /// The caller has claimed a cell with these types, whose closure is gone.
+    #[inline]
+    unsafe fn store(task: NonNull<Header>, value: T) {
+        let at = W::whereabouts(&value);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !at.is_nowhere() {
+                // ORDERING: Relaxed; published with the value.
+                task.as_ref().pending.store(at.word(), Ordering::Relaxed);
+            }
+            task.cast::<u8>().add(Self::PAYLOAD).cast::<T>().write(value);
+        }
+    }
+
+    /// # Safety
+    /// As of [`run`](Self::run), of a cell with a rule.
+    unsafe fn run_ruled(task: NonNull<Header>) -> Outcome {
+        // SAFETY: the caller's promise.
+        let outcome = unsafe { if W::REPEATS { Self::attempt(task) } else { Self::run(task) } };
+        // SAFETY: the caller's claim keeps the task.
+        rule::closure_ended(unsafe { task.as_ref() }, matches!(outcome, Outcome::Again));
+        outcome
+    }
+
+    /// # Safety
+    /// As of [`drop_closure`](Self::drop_closure), of a cell with a rule.
+    unsafe fn drop_closure_ruled(task: NonNull<Header>) {
+        // SAFETY: the caller's promise, who keeps the task.
+        unsafe {
+            Self::drop_closure(task);
+            rule::closure_ended(task.as_ref(), false);
+        }
+    }
+
+    /// Runs the closure where it lies, and leaves it there if it is to run again.
+    ///
+    /// # Safety
+    /// As of [`run`](Self::run), of a cell with a rule.
+    unsafe fn attempt(task: NonNull<Header>) -> Outcome {
+        // SAFETY: a claimed closure is whole and nobody else's (README).
+        let (head, work) = unsafe { (task.as_ref(), task.cast::<u8>().add(Self::PAYLOAD).cast::<W>().as_mut()) };
+        head.payload.write();
+        let failed = match panics::catch_here(|| work.attempt()) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(kind)) | Err(kind) => Err(kind),
+        };
+        if let Err(kind) = &failed
+            && head.may_run_again()
+        {
+            let again = work.tries_again(kind);
+            if again == TriesAgain::BehindOthers {
+                head.leave_to_queue();
+            }
+            if again != TriesAgain::No {
+                panics::catch_drop(|| drop(failed));
+                return Outcome::Again;
+            }
+        }
+        // SAFETY: the closure is still the caller's, and used no more.
+        unsafe { Self::drop_closure(task) };
+        match failed {
+            Ok(value) => {
+                head.forget_recipe();
+                // SAFETY: the closure is gone.
+                unsafe { Self::store(task, value) };
+                Outcome::Value
+            }
+            Err(kind) => Outcome::Error(head.failure(kind).into_word()),
+        }
     }
 
     /// # Safety
@@ -144,10 +268,19 @@ impl<W: Work<Output = T>, T: Send + 'static> Typed<W, T> {
 }
 
 /// The closure of a task that has none: a promise, or a value that is there from the start.
-pub(crate) struct Never<T>(PhantomData<fn() -> T>);
+pub(crate) struct Never<T, N = T>(PhantomData<fn() -> (T, N)>);
 
-impl<T: Send + 'static> Work for Never<T> {
+impl<T, N> Default for Never<T, N> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Send + 'static, N: 'static> Work for Never<T, N> {
     type Output = T;
+    fn name() -> &'static str {
+        std::any::type_name::<N>()
+    }
     fn run(self) -> Result<T, TaskErrorKind> {
         Err(TaskErrorKind::PromiseDropped)
     }
@@ -161,8 +294,12 @@ struct Kept<T, K> {
 }
 
 impl<T: Send + 'static, K: Send + 'static> Kept<T, K> {
-    const VTABLE: VTable =
-        VTable { let_go: Some(Self::let_go), name: std::any::type_name::<T>, ..Typed::<Never<Self>, Self>::VTABLE };
+    const VTABLE: VTable = VTable {
+        let_go: Some(Self::let_go),
+        value_name: std::any::type_name::<T>,
+        value_type: TypeId::of::<T>(),
+        ..Typed::<Never<Self>, Self>::VTABLE
+    };
 
     /// # Safety
     /// The cell is of this type, its `value` was moved out, and `with` is touched by nobody any more.
@@ -199,13 +336,13 @@ fn layout(vtable: &VTable, inputs: u32) -> Layout {
 
 fn class(vtable: &VTable, inputs: u32) -> Option<Class> {
     match vtable.inputs {
-        Some(_) => vtable.class,
-        None => Class::of(size(vtable.edges_offset, inputs), vtable.align),
+        Some(_) if vtable.rule.is_none() => vtable.class,
+        _ => Class::of(size(vtable.edges_offset, inputs), vtable.align),
     }
 }
 
 #[inline(always)]
-fn allocate(
+pub(super) fn allocate(
     vtable: &'static VTable,
     birth: Birth,
     state: State,
@@ -226,7 +363,7 @@ fn allocate(
             vtable,
             link: Cell::new(std::ptr::null_mut()),
             location: birth.location,
-            id: birth.id,
+            raw_id: birth.raw_id,
             executor: birth.executor,
             slack: AtomicI32::new(SLACK),
             payload: Witness::new(),
@@ -248,7 +385,39 @@ pub(crate) fn with_work<W: Work>(
 ) -> NonNull<Header> {
     let vtable: &'static VTable = const { &Typed::<W, W::Output>::VTABLE };
     let task = allocate(vtable, birth, state, handles, pending, inputs);
-    // SAFETY: the cell was laid out for these types and this many edges, and is not shared yet.
+    // SAFETY: just made so.
+    unsafe { fill(task, vtable, inputs, tolerant, work) };
+    task
+}
+
+/// As [`with_work`], with a rule and one handle.
+pub(crate) fn with_rule<W: Work>(
+    birth: Birth,
+    rule: Rule,
+    state: State,
+    pending: u32,
+    inputs: u32,
+    tolerant: bool,
+    work: W,
+) -> NonNull<Header> {
+    let vtable: &'static VTable = const { &Typed::<W, W::Output>::RULED };
+    let task = allocate(vtable, birth, state, 1, pending, inputs);
+    task.as_ptr().expose_provenance();
+    // SAFETY: just made so, with room for a rule.
+    unsafe {
+        task.cast::<u8>().add(Typed::<W, W::Output>::RULE).cast::<Rule>().write(rule);
+        fill(task, vtable, inputs, tolerant, work);
+    }
+    task
+}
+
+/// Writes what a new cell starts with.
+///
+/// # Safety
+/// The cell was laid out for this work and so many edges, with this table, and is not shared yet.
+#[inline(always)]
+unsafe fn fill<W: Work>(task: NonNull<Header>, vtable: &VTable, inputs: u32, tolerant: bool, work: W) {
+    // SAFETY: the caller's promise.
     unsafe {
         task.cast::<u8>().add(vtable.value_offset).cast::<W>().write(work);
         let mut edge = task.cast::<u8>().add(vtable.edges_offset).cast::<Node>();
@@ -260,19 +429,32 @@ pub(crate) fn with_work<W: Work>(
             edge = edge.add(1);
         }
     }
-    task
 }
 
 /// A task without a closure: its value, which lies at `at`, if any, is written by [`set_value`].
 pub(crate) fn without_work<T: Send + 'static>(birth: Birth, state: State, at: Whereabouts) -> NonNull<Header> {
-    let vtable: &'static VTable = const { &Typed::<Never<T>, T>::VTABLE };
+    without_work_as::<T, T>(birth, state, at)
+}
+
+/// As [`without_work`], called as `N`.
+pub(crate) fn without_work_as<T: Send + 'static, N: 'static>(
+    birth: Birth,
+    state: State,
+    at: Whereabouts,
+) -> NonNull<Header> {
+    let vtable: &'static VTable = const { &Typed::<Never<T, N>, T>::VTABLE };
     allocate(vtable, birth, state, 1, at.word(), 0)
+}
+
+/// A promise that is not counted, with one handle.
+pub(super) fn aside<T: Send + 'static>(birth: Birth) -> NonNull<Header> {
+    allocate(const { &Typed::<Never<T>, T>::ASIDE }, birth, State::running(), 1, 0, 0)
 }
 
 /// Writes the value of a task without closure.
 ///
 /// # Safety
-/// `task` came from [`without_work`] with this `T`, the caller has claimed it and it has no value yet.
+/// `task` came from [`without_work`] or [`aside`] with this `T`, the caller has claimed it and it has no value yet.
 pub(crate) unsafe fn set_value<T>(task: NonNull<Header>, value: T) {
     // SAFETY: the caller's promise: the payload is a `T`'s place and the claimer's alone.
     unsafe {
@@ -308,6 +490,9 @@ unsafe fn free_unclassed(task: NonNull<Header>) {
     unsafe {
         let vtable = task.as_ref().vtable;
         let inputs = edges(task).len() as u32;
+        if let Some(rule) = vtable.rule {
+            task.cast::<u8>().add(rule).cast::<Rule>().drop_in_place();
+        }
         task.drop_in_place();
         recycle::give(task.as_ptr().cast(), || layout(vtable, inputs), class(vtable, inputs));
     }

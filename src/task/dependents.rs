@@ -7,9 +7,11 @@ use super::handle::finished;
 use super::header::{Header, Ready};
 use super::home;
 use super::listener::Listener;
+use super::rule::KeptRecipe;
 use super::state::{Cancel, List, Phase, Snapshot};
 use super::whereabouts::Whereabouts;
 use crate::error::TaskError;
+use crate::panics;
 use crate::primitive::atomic::Ordering;
 use crate::primitive::cell::Cell;
 use crate::primitive::sync::Arc;
@@ -181,7 +183,22 @@ fn oldest_first(list: List) -> *const Node {
 /// The caller keeps `task` from being freed.
 pub(crate) unsafe fn fail(task: NonNull<Header>, error: TaskError) -> Option<List> {
     // SAFETY: the caller's promise.
+    unsafe { fail_giving(task, error, |recipe| panics::catch_drop(|| drop(recipe))) }
+}
+
+/// As [`fail`]; how to make a cancelled task anew is given to `recipe`. Of a task that has begun no code of the user's runs
+/// in here but that.
+///
+/// # Safety
+/// As of [`fail`].
+pub(crate) unsafe fn fail_giving(
+    task: NonNull<Header>,
+    error: TaskError,
+    recipe: impl FnOnce(KeptRecipe),
+) -> Option<List> {
+    // SAFETY: the caller's promise.
     let head = unsafe { task.as_ref() };
+    let is_cancelled = head.vtable.rule.is_some() && error.is_cancelled();
     let word = error.into_word();
     let (done, untaken) = match head.state.cancel(word) {
         Cancel::Cancelled { list, started, unwanted } => {
@@ -198,6 +215,9 @@ pub(crate) unsafe fn fail(task: NonNull<Header>, error: TaskError) -> Option<Lis
         drop(unsafe { TaskError::from_word(word) });
     }
     let list = done?;
+    if is_cancelled && let Some(kept) = head.take_recipe() {
+        recipe(kept);
+    }
     // SAFETY: until this call the task counts as unfinished.
     unsafe { finished(head) };
     Some(list)

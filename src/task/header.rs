@@ -1,13 +1,16 @@
 //! The shared head of every task: what the runtime touches without knowing the task's types.
 
+use std::any::TypeId;
 use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::dependents::Node;
 use super::handle::Handle;
+#[cfg(not(heist_loom))]
+use super::listener::Roll;
 use super::recycle::Class;
+use super::rule::{Ended, Needs};
 use super::state::{Outcome, State};
-use crate::error::TaskId;
 use crate::primitive::atomic::{AtomicI32, AtomicU32};
 use crate::primitive::cell::{Cell, Witness};
 
@@ -15,14 +18,38 @@ use crate::primitive::cell::{Cell, Witness};
 pub(crate) trait Schedule: Send + Sync {
     /// Queues a task whose inputs are done.
     fn ready(&self, task: Ready);
+    /// Queues a task, whose closure has run in vain, behind what waits.
+    fn again(&self, task: Ready) {
+        self.ready(task);
+    }
+    /// Takes back what was taken for a task whose closure has ended, or its place in line.
+    fn give_back(&self, needs: &Needs, ended: Ended) {
+        let _ = (needs, ended);
+    }
     /// Counts a task as finished. The scheduler may be gone when this returns.
     fn finished(&self);
     /// Counts a result that came after its task was cancelled.
     fn discarded(&self);
+    /// Where its detached tasks are listed.
+    #[cfg(not(heist_loom))]
+    fn roll(&self) -> std::sync::Arc<dyn Roll>;
 }
 
 /// What is done with each input.
 pub(crate) type Look<'a> = &'a mut dyn FnMut(&Handle);
+
+/// What a cell is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// To be run once by whoever takes its queue entry, or claims it; or to be fulfilled.
+    Task,
+    /// To be run once by who has the turn of its subject (`message`).
+    Message,
+    /// A turn: run again and again, and never done. The cell is somebody else's.
+    Turn,
+    /// A promise that no executor counts as unfinished.
+    Aside,
+}
 
 /// Table of the functions and offsets that know a task's types.
 pub(crate) struct VTable {
@@ -42,7 +69,15 @@ pub(crate) struct VTable {
     pub(crate) inputs: Option<u32>,
     /// Where the memory comes from, unless that depends on the number of inputs.
     pub(crate) class: Option<Class>,
+    /// Where the cell has a rule, if it has one.
+    pub(crate) rule: Option<usize>,
+    /// Of the closure.
     pub(crate) name: fn() -> &'static str,
+    pub(crate) value_name: fn() -> &'static str,
+    pub(crate) value_type: TypeId,
+    pub(crate) role: Role,
+    /// The name that a turn was given.
+    pub(crate) title: Option<unsafe fn(&Header) -> Option<&str>>,
 }
 
 /// The head; the folder's README says who may touch which field when. With a closure of one word it fills a cache line.
@@ -57,7 +92,8 @@ pub(crate) struct Header {
     /// The next in an inbox, as the scheduler has it.
     pub(crate) link: Cell<*mut u8>,
     pub(crate) location: &'static Location<'static>,
-    pub(crate) id: TaskId,
+    /// The task's number, and above it its class (`rule`).
+    pub(crate) raw_id: u64,
     /// The number of its executor (`home`).
     pub(crate) executor: u32,
     /// Withdrawals until the waiting list is swept.
@@ -71,6 +107,14 @@ const _: () = assert!(size_of::<Header>() == 56);
 /// A task whose inputs are done, on its way to a runner; carries the runtime's reference (`HELD`).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ready(pub(crate) NonNull<Header>);
+
+impl Ready {
+    #[inline]
+    pub(crate) fn head(&self) -> &Header {
+        // SAFETY: the runtime's reference keeps the task.
+        unsafe { self.0.as_ref() }
+    }
+}
 
 // SAFETY: a `Ready` is the runtime's one reference to a task; closure and value are `Send`, and every field that two
 // threads may touch at once is atomic (README, "Who may touch what").

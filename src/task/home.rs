@@ -5,8 +5,12 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+#[cfg(not(heist_loom))]
+use super::handle::Handle;
 use super::handle::skip;
 use super::header::{Header, Ready, Schedule};
+#[cfg(not(heist_loom))]
+use super::listener::Listener;
 use crate::fork;
 
 /// A scheduler, under an address that fits a word. It stays while any task of it is unfinished: who finishes one calls
@@ -126,6 +130,15 @@ pub(super) unsafe fn of(task: &Header) -> NonNull<Home> {
 pub(crate) fn generation(task: &Header) -> u32 {
     // ORDERING: Relaxed; as in `announce`.
     place(task.executor).generation.load(Ordering::Relaxed)
+}
+
+/// Lets a task run with nobody holding on to it.
+#[cfg(not(heist_loom))]
+pub(crate) fn detach(task: Handle) {
+    // Without a scheduler, all its tasks are done.
+    if let Some(scheduler) = keep(task.head()).0 {
+        Listener::detach(task, scheduler.roll());
+    }
 }
 
 /// A scheduler that stays, or none when all its tasks are done.

@@ -1,5 +1,7 @@
 //! Those who wait for a task without being one: a thread, a waker, a callback, a group of futures.
 
+// A roll is reached by its trait, which loom's cannot be.
+use std::sync::Arc as Shared;
 use std::task::Waker;
 
 use super::dependents::{Node, listen};
@@ -27,10 +29,18 @@ pub(crate) enum Action {
     Wake(Waker),
     /// Wakes a thread.
     Unpark(Arc<Parker>),
-    /// Drops a handle.
-    Release(Handle),
+    /// Takes a detached task off its roll.
+    Unlist(Shared<dyn Roll>, u32),
     /// Calls a closure, once.
     Call(Box<dyn FnOnce() + Send>),
+}
+
+/// Where detached tasks are listed. It keeps a handle of each until it is told that the task has ended.
+pub(crate) trait Roll: Send + Sync {
+    /// Takes a handle in; gives its place.
+    fn put(&self, task: Handle) -> u32;
+    /// Lets go of the handle in a place.
+    fn ended(&self, place: u32);
 }
 
 // SAFETY: `node` is written by the pusher before the list publishes it and by whoever has taken the list after; the
@@ -44,12 +54,12 @@ impl Listener {
         Arc::new(Self { node: Node::of_listener(), state: AtomicU8::new(WAITING), action: Mutex::new(Some(action)) })
     }
 
-    /// Keeps the task of `handle` wanted until it is done, with nobody holding on to it.
-    pub(crate) fn detach(handle: Handle) {
-        // The listener's own handle keeps the task until it fires, after the push or right here.
+    /// Keeps the task of `handle` wanted until it is done, with nobody but `roll` holding on to it.
+    pub(crate) fn detach(handle: Handle, roll: Shared<dyn Roll>) {
         let task = handle.task();
-        let listener = Self::new(Action::Release(handle));
-        // SAFETY: as told.
+        let place = roll.put(handle);
+        let listener = Self::new(Action::Unlist(roll, place));
+        // SAFETY: the roll keeps the task until the listener fires, after the push or right here.
         if listen(unsafe { task.as_ref() }, &listener).is_err() {
             listener.fire();
         }
@@ -80,7 +90,7 @@ impl Listener {
             None => {}
             Some(Action::Wake(waker)) => panics::catch_drop(|| waker.wake()),
             Some(Action::Unpark(thread)) => thread.wake(),
-            Some(Action::Release(handle)) => drop(handle),
+            Some(Action::Unlist(roll, place)) => roll.ended(place),
             Some(Action::Call(call)) => panics::catch_drop(call),
         }
     }

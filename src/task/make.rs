@@ -3,11 +3,14 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::cell::{Birth, Work, set_value, with_kept_value, with_work, without_work};
+use super::cell::{
+    Birth, Never, Work, set_value, with_kept_value, with_rule, with_work, without_work, without_work_as,
+};
 use super::handle::Handle;
 use super::header::{Header, Ready};
 use super::home;
 use super::nest::{self, Deferred};
+use super::rule::{Renewed, Rule};
 use super::run::{Elsewhere, finish, register, register_one};
 use super::state::{Outcome, State};
 use super::typed::Typed;
@@ -18,7 +21,7 @@ use crate::error::{TaskError, TaskErrorKind};
 ///
 /// # Safety
 /// `task` is new, was born with one handle, and its values are `T`s.
-unsafe fn first<T>(task: NonNull<Header>) -> Typed<T> {
+pub(super) unsafe fn first<T>(task: NonNull<Header>) -> Typed<T> {
     // SAFETY: the caller's promise.
     unsafe { Typed::new(Handle::from_counted(task)) }
 }
@@ -27,6 +30,13 @@ unsafe fn first<T>(task: NonNull<Header>) -> Typed<T> {
 #[inline]
 pub(crate) fn ready<W: Work>(birth: Birth, work: W) -> (Typed<W::Output>, Ready) {
     let task = with_work(birth, State::open(), 1, 0, 0, false, work);
+    // SAFETY: just born so.
+    (unsafe { first(task) }, Ready(task))
+}
+
+/// As [`ready`], with a rule.
+pub(crate) fn ruled<W: Work>(birth: Birth, rule: Rule, work: W) -> (Typed<W::Output>, Ready) {
+    let task = with_rule(birth, rule, State::open(), 0, 0, false, work);
     // SAFETY: just born so.
     (unsafe { first(task) }, Ready(task))
 }
@@ -72,6 +82,15 @@ pub trait Held: Send + 'static {
     /// Calls `each` with every input that `self` owns.
     #[doc(hidden)]
     fn visit(&self, each: &mut dyn FnMut(&Handle));
+    /// The same inputs, or what stands for them now.
+    #[doc(hidden)]
+    fn renewed(&self, by: Renewed<'_>) -> Self;
+}
+
+impl Held for () {
+    const COUNT: Option<u32> = Some(0);
+    fn visit(&self, _: &mut dyn FnMut(&Handle)) {}
+    fn renewed(&self, _: Renewed<'_>) {}
 }
 
 const fn plus(a: Option<u32>, b: Option<u32>) -> Option<u32> {
@@ -86,6 +105,9 @@ impl<H: Held> Held for Vec<H> {
     fn visit(&self, each: &mut dyn FnMut(&Handle)) {
         self.iter().for_each(|inputs| inputs.visit(each));
     }
+    fn renewed(&self, by: Renewed<'_>) -> Self {
+        self.iter().map(|inputs| inputs.renewed(by)).collect()
+    }
 }
 
 impl<H: Held, const N: usize> Held for [H; N] {
@@ -95,6 +117,9 @@ impl<H: Held, const N: usize> Held for [H; N] {
     };
     fn visit(&self, each: &mut dyn FnMut(&Handle)) {
         self.iter().for_each(|inputs| inputs.visit(each));
+    }
+    fn renewed(&self, by: Renewed<'_>) -> Self {
+        std::array::from_fn(|index| self[index].renewed(by))
     }
 }
 
@@ -108,6 +133,9 @@ macro_rules! tuple {
             };
             fn visit(&self, each: &mut dyn FnMut(&Handle)) {
                 $(self.$index.visit(each);)+
+            }
+            fn renewed(&self, by: Renewed<'_>) -> Self {
+                ($(self.$index.renewed(by),)+)
             }
         }
     };
@@ -128,6 +156,10 @@ tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
 /// Where the values of some tasks lie.
 pub(crate) trait Lies<T>: Send + 'static {
     fn whereabouts(value: &T) -> Whereabouts;
+    /// What the tasks are called, unless as their closure.
+    fn name() -> Option<&'static str> {
+        None
+    }
 }
 
 /// Nowhere in particular.
@@ -137,6 +169,19 @@ impl<T> Lies<T> for Anywhere {
     #[inline]
     fn whereabouts(_: &T) -> Whereabouts {
         Whereabouts::NOWHERE
+    }
+}
+
+/// Nowhere in particular, of tasks that are called as `F`.
+pub(crate) struct Named<F>(PhantomData<fn() -> F>);
+
+impl<T, F: 'static> Lies<T> for Named<F> {
+    #[inline]
+    fn whereabouts(_: &T) -> Whereabouts {
+        Whereabouts::NOWHERE
+    }
+    fn name() -> Option<&'static str> {
+        Some(std::any::type_name::<F>())
     }
 }
 
@@ -156,6 +201,9 @@ where
 {
     type Output = T;
     const INPUTS: Option<u32> = H::COUNT;
+    fn name() -> &'static str {
+        P::name().unwrap_or_else(std::any::type_name::<F>)
+    }
     #[inline]
     fn run(self) -> Result<T, TaskErrorKind> {
         (self.call)(&self.inputs)
@@ -181,14 +229,37 @@ where
     if H::COUNT == Some(1) {
         return after_one::<P, _, _, _>(birth, inputs, tolerant, call);
     }
-    let tasks = Tasks::of(&inputs);
+    let work = After { inputs, call, place: PhantomData::<P> };
+    born_after(work, tolerant, |state, pending, count, work| with_work(birth, state, 1, pending, count, tolerant, work))
+}
+
+/// A task with a rule that waits for the inputs its work holds, if any.
+pub(crate) fn after_ruled_work<W: Work>(
+    birth: Birth,
+    rule: Rule,
+    tolerant: bool,
+    work: W,
+) -> (Typed<W::Output>, Option<Ready>) {
+    born_after(work, tolerant, |state, pending, count, work| {
+        with_rule(birth, rule, state, pending, count, tolerant, work)
+    })
+}
+
+/// Makes a task with `work`, which holds its inputs, and has it wait for them.
+#[inline(always)]
+fn born_after<W: Work>(
+    work: W,
+    tolerant: bool,
+    make: impl FnOnce(State, u32, u32, W) -> NonNull<Header>,
+) -> (Typed<W::Output>, Option<Ready>) {
+    let tasks = Tasks::of(&work);
     // So many edges have no room in any memory.
     let count = u32::try_from(tasks.as_slice().len()).unwrap_or_else(|_| std::process::abort());
     let (state, pending) = match count {
         0 | 1 => (State::open(), count),
         _ => (State::running(), count + 1),
     };
-    let task = with_work(birth, state, 1, pending, count, tolerant, After { inputs, call, place: PhantomData::<P> });
+    let task = make(state, pending, count, work);
     // SAFETY: just born so, with the inputs in its closure.
     unsafe {
         let handle = first(task);
@@ -224,9 +295,9 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn of(inputs: &impl Held) -> Self {
+    fn of(work: &impl Work) -> Self {
         let mut this = Self { few: [NonNull::dangling(); FEW], many: Vec::new(), count: 0 };
-        inputs.visit(&mut |input| this.push(input.task()));
+        work.show_inputs(&mut |input| this.push(input.task()));
         this
     }
 
@@ -262,7 +333,27 @@ unsafe impl<T: Send> Sync for Unkept<T> {}
 
 /// A task to be fulfilled, and the claim to do it with, which must be used once.
 pub(crate) fn unkept<T: Send + 'static>(birth: Birth) -> (Unkept<T>, Typed<T>) {
-    let task = without_work::<T>(birth, State::running(), Whereabouts::NOWHERE);
+    unkept_as::<T, T>(birth)
+}
+
+/// As [`unkept`], called as `N`.
+pub(crate) fn unkept_as<T: Send + 'static, N: 'static>(birth: Birth) -> (Unkept<T>, Typed<T>) {
+    let task = without_work_as::<T, N>(birth, State::running(), Whereabouts::NOWHERE);
+    // SAFETY: just born so.
+    (Unkept { task, value: PhantomData }, unsafe { first(task) })
+}
+
+/// As [`unkept`], of a task that its executor does not count: it never waits for it. Must be used before the executor
+/// ends.
+pub(crate) fn unkept_aside<T: Send + 'static>(birth: Birth) -> (Unkept<T>, Typed<T>) {
+    let task = super::cell::aside::<T>(birth);
+    // SAFETY: just born so.
+    (Unkept { task, value: PhantomData }, unsafe { first(task) })
+}
+
+/// As [`unkept`], with a rule.
+pub(crate) fn unkept_ruled<T: Send + 'static>(birth: Birth, rule: Rule) -> (Unkept<T>, Typed<T>) {
+    let task = with_rule(birth, rule, State::running(), 0, 0, false, Never::<T, T>::default());
     // SAFETY: just born so.
     (Unkept { task, value: PhantomData }, unsafe { first(task) })
 }
@@ -284,7 +375,16 @@ impl<T: Send + 'static> Unkept<T> {
     }
 
     pub(crate) fn fail(self, kind: TaskErrorKind) {
-        let error = TaskError::of_task(kind, self.head().id, self.head().location);
+        let error = self.error(kind);
+        self.fail_as(error);
+    }
+
+    /// An error of this task.
+    pub(crate) fn error(&self, kind: TaskErrorKind) -> TaskError {
+        self.head().failure(kind)
+    }
+
+    pub(crate) fn fail_as(self, error: TaskError) {
         self.end(Outcome::Error(error.into_word()));
     }
 

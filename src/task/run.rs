@@ -5,9 +5,11 @@ use std::ptr::NonNull;
 use super::cell;
 use super::dependents::{Node, error_of, fail, fire, fire_done, give_back, settle};
 use super::handle::{Handle, drop_result, schedule};
-use super::header::{Header, Ready, Schedule, edges};
+use super::header::{Header, Ready, Role, Schedule, edges};
 use super::home::{self, Home, Kept};
+use super::message::waiting_for;
 use super::nest;
+use super::rule::Where;
 use super::state::{Claim, Entry, Finish, Outcome, Phase, Snapshot, Unclaim};
 use super::whereabouts::Whereabouts;
 use crate::error::TaskError;
@@ -25,7 +27,8 @@ pub(crate) trait Finisher {
 
 /// Who ends a task without being a thread of its scheduler.
 pub(super) struct Elsewhere {
-    home: NonNull<Home>,
+    /// None for a task that does not count.
+    home: Option<NonNull<Home>>,
     kept: Option<Kept>,
 }
 
@@ -34,7 +37,8 @@ impl Elsewhere {
     /// `task` is unfinished, and stays so until [`Finisher::finished`].
     pub(super) unsafe fn of(task: NonNull<Header>) -> Self {
         // SAFETY: the caller's promise.
-        Self { home: unsafe { home::of(task.as_ref()) }, kept: None }
+        let home = unsafe { (task.as_ref().vtable.role != Role::Aside).then(|| home::of(task.as_ref())) };
+        Self { home, kept: None }
     }
 
     /// As [`of`](Self::of), when what becomes ready may be all that keeps the scheduler.
@@ -46,9 +50,9 @@ impl Elsewhere {
         Self { kept: Some(kept), ..unsafe { Self::of(task) } }
     }
 
-    fn scheduler(&self) -> &dyn Schedule {
+    fn scheduler(&self) -> Option<&dyn Schedule> {
         // SAFETY: the task counts as unfinished, which keeps its scheduler (`of`).
-        unsafe { &*self.home.as_ref().0 }
+        self.home.map(|home| unsafe { &*home.as_ref().0 })
     }
 }
 
@@ -60,10 +64,14 @@ impl Finisher for Elsewhere {
         }
     }
     fn finished(&mut self) {
-        self.scheduler().finished();
+        if let Some(scheduler) = self.scheduler() {
+            scheduler.finished();
+        }
     }
     fn discarded(&mut self) {
-        self.scheduler().discarded();
+        if let Some(scheduler) = self.scheduler() {
+            scheduler.discarded();
+        }
     }
 }
 
@@ -126,11 +134,20 @@ impl Started {
         self.task
     }
 
-    /// Cancels the task before its closure runs.
+    pub(crate) fn head(&self) -> &Header {
+        // SAFETY: a `Started` has a reference.
+        unsafe { self.task.as_ref() }
+    }
+
+    /// Cancels the task before its closure runs. A turn does so for all that it would have run.
     pub(crate) fn cancel(self, error: TaskError) {
         // SAFETY: a `Started` has the closure and a reference; the closure goes first, as if it had run.
         unsafe {
+            let is_turn = self.task.as_ref().vtable.role == Role::Turn;
             (self.task.as_ref().vtable.drop_closure)(self.task);
+            if is_turn {
+                return;
+            }
             finish(self.task, Outcome::Error(error.into_word()), self.held, &mut Elsewhere::of(self.task));
         }
     }
@@ -151,12 +168,12 @@ impl Started {
 /// reference is given to this call, else the caller has a handle.
 #[inline]
 pub(super) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool, by: &mut impl Finisher) {
-    // SAFETY: the caller's promise.
-    let head = unsafe { task.as_ref() };
     if !matches!(outcome, Outcome::Value) {
         // SAFETY: the caller's promise.
         return unsafe { finish_failed(task, outcome, held, by) };
     }
+    // SAFETY: the caller's promise.
+    let head = unsafe { task.as_ref() };
     // For the dependents, taken while the task is surely there.
     let at = Whereabouts::of_done(head);
     match head.state.finish(outcome, held) {
@@ -179,14 +196,22 @@ pub(super) unsafe fn finish(task: NonNull<Header>, outcome: Outcome, held: bool,
 /// As of [`finish`], with an error.
 #[cold]
 unsafe fn finish_failed(task: NonNull<Header>, outcome: Outcome, held: bool, by: &mut impl Finisher) {
+    if matches!(outcome, Outcome::Left) {
+        return;
+    }
     // SAFETY: the caller's promise.
     let head = unsafe { task.as_ref() };
     // For the dependents, taken while the task is surely there: its own may be dropped with it.
     let error = match outcome {
-        Outcome::Value => None,
+        // SAFETY: the caller's promise.
+        Outcome::Again => return unsafe { run_again(task, held, by) },
+        Outcome::Value | Outcome::Left => None,
         // SAFETY: the word is the caller's until `finish` takes it.
         Outcome::Error(word) => Some((*std::mem::ManuallyDrop::new(unsafe { TaskError::from_word(word) })).clone()),
     };
+    if error.as_ref().is_some_and(TaskError::is_cancelled) {
+        head.forget_recipe();
+    }
     match head.state.finish(outcome, held) {
         Finish::Finished { list, unwanted } => {
             if unwanted {
@@ -198,6 +223,32 @@ unsafe fn finish_failed(task: NonNull<Header>, outcome: Outcome, held: bool, by:
         }
         // SAFETY: the caller's promise; the outcome was not taken.
         Finish::Discarded => unsafe { discard(task, outcome, held, by) },
+    }
+}
+
+/// Queues a task anew whose closure has run and lies there again.
+///
+/// # Safety
+/// As of [`finish`].
+unsafe fn run_again(task: NonNull<Header>, held: bool, by: &mut impl Finisher) {
+    // SAFETY: the caller's promise.
+    let head = unsafe { task.as_ref() };
+    // SAFETY: closures run on threads of their scheduler, which hold it.
+    let scheduler = unsafe { &*home::of(head).as_ref().0 };
+    match head.state.unclaim() {
+        // A waiter ran it; its entry is still in a queue.
+        Unclaim::Done if !held => {}
+        Unclaim::Done | Unclaim::Queue => scheduler.again(Ready(task)),
+        Unclaim::Dispose => {
+            by.discarded();
+            // SAFETY: who claims a closure disposes of it; the runtime's reference, if it is the caller's, ends last.
+            unsafe {
+                (head.vtable.drop_closure)(task);
+                if held {
+                    give_back(task);
+                }
+            }
+        }
     }
 }
 
@@ -222,6 +273,7 @@ unsafe fn discard(task: NonNull<Header>, outcome: Outcome, held: bool, by: &mut 
         Outcome::Value => unsafe { (task.as_ref().vtable.drop_value)(task) },
         // SAFETY: the word was not taken.
         Outcome::Error(word) => drop(unsafe { TaskError::from_word(word) }),
+        Outcome::Again | Outcome::Left => {}
     }
     if held {
         // SAFETY: the runtime's reference is this call's.
@@ -253,19 +305,29 @@ pub(crate) enum Help {
     Run(Started),
     /// See to this input of it first.
     Input(Handle),
+    /// Take the turn of this subject, up to it.
+    Turn(NonNull<Header>),
     /// Wait: somebody else runs it, or nobody can before something outside happens.
     Wait,
     /// Look again: it is done, or changing hands.
     Again,
 }
 
-/// Claims `task` for a waiter who has a handle of it, or finds the first input that keeps it from being ready.
-pub(crate) fn help(task: &Handle) -> Help {
+/// Claims `task` for a waiter who has a handle of it and of whom `is_at` says whether he is at a place, or finds the first
+/// input that keeps it from being ready.
+pub(crate) fn help(task: &Handle, is_at: impl FnOnce(Where) -> bool) -> Help {
     let head = task.head();
     // ORDERING: Acquire; pairs with the Release of `settle`: the values of all inputs are there.
     let missing = head.pending.load(Ordering::Acquire) != 0;
-    if head.state.claim() == Claim::Taken {
+    if !missing && head.vtable.rule.is_some() && head.must_be_queued(is_at) {
         return if head.state.load().is_done() { Help::Again } else { Help::Wait };
+    }
+    if head.state.claim() == Claim::Taken {
+        return match head.state.load().is_done() {
+            true => Help::Again,
+            // SAFETY: the caller's handle.
+            false => unsafe { waiting_for(task.task()) }.map_or(Help::Wait, Help::Turn),
+        };
     }
     if !missing {
         return Help::Run(Started { task: task.task(), held: false });

@@ -94,6 +94,10 @@ pub(crate) enum Outcome {
     Value,
     /// With the word of an error.
     Error(usize),
+    /// The closure was left where it was, to be run again.
+    Again,
+    /// Of a turn: it was given up, and may be somebody else's by now.
+    Left,
 }
 
 impl Outcome {
@@ -101,6 +105,8 @@ impl Outcome {
         match self {
             Self::Value => VALUE,
             Self::Error(word) => ERROR | word,
+            // It ends nothing (`run`).
+            Self::Again | Self::Left => OPEN,
         }
     }
 }
@@ -188,6 +194,15 @@ impl State {
     /// A task whose closure somebody has: a submitter that registers inputs, or a promise.
     pub(crate) fn running() -> Self {
         Self(AtomicUsize::new(RUNNING | HELD))
+    }
+    /// As [`running`](Self::running), with nobody who holds a handle.
+    pub(crate) fn running_unwanted() -> Self {
+        Self(AtomicUsize::new(RUNNING | HELD | UNWANTED))
+    }
+    /// Makes a turn one to be started again, by its owner, who queues it next.
+    pub(super) fn rearm(&self) {
+        // ORDERING: Relaxed; the queue publishes it.
+        self.0.store(OPEN | HELD | UNWANTED, Ordering::Relaxed);
     }
     /// A task born done; the runtime has no part in it.
     pub(crate) fn done(outcome: Outcome) -> Self {
@@ -383,6 +398,21 @@ impl State {
             }
         }
         Err(Snapshot(now))
+    }
+
+    /// Whether a task that runs without handles is just that: neither cancelled nor listened to.
+    #[inline]
+    pub(super) fn is_running_alone(&self) -> bool {
+        // ORDERING: Acquire; who cancelled it has done so by way of its runner's record (`fail_running`).
+        self.0.load(Ordering::Acquire) == RUNNING | HELD | UNWANTED
+    }
+
+    /// Whether somebody is in the list of an unfinished task.
+    #[inline]
+    pub(super) fn has_list(&self) -> bool {
+        // ORDERING: Relaxed; only a look.
+        let now = self.0.load(Ordering::Relaxed);
+        !Snapshot(now).is_done() && now & !FLAGS != 0
     }
 
     /// Takes the list of an unfinished task to sweep it.

@@ -1,12 +1,14 @@
 //! A handle on a task whose value's type is known: where values are lent and moved out.
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 
 use super::cell;
-use super::dependents::{error_of, withdraw};
+use super::dependents::withdraw;
 use super::handle::Handle;
 use super::header::value_pointer;
 use super::make::Held;
+use super::rule::Renewed;
 use super::state::Phase;
 use crate::error::TaskError;
 
@@ -36,6 +38,16 @@ impl<T> Typed<T> {
         Self { handle, value: PhantomData }
     }
 
+    /// A handle of a task whose values are `T`s; none of another one.
+    pub(crate) fn of(handle: Handle) -> Option<Self>
+    where
+        T: 'static,
+    {
+        let fits = handle.head().vtable.value_type == TypeId::of::<T>();
+        // SAFETY: just seen.
+        fits.then(|| unsafe { Self::new(handle) })
+    }
+
     #[inline]
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
@@ -47,8 +59,7 @@ impl<T> Typed<T> {
 
     /// The error, if the task has ended with one.
     pub(crate) fn error(&self) -> Option<TaskError> {
-        // SAFETY: the handle keeps the task.
-        unsafe { error_of(self.handle.head().state.load()) }
+        self.handle.error()
     }
 
     /// The value or the error, if the task is done.
@@ -125,5 +136,8 @@ impl<T: Send + Sync + 'static> Held for Input<T> {
     const COUNT: Option<u32> = Some(1);
     fn visit(&self, each: &mut dyn FnMut(&Handle)) {
         each(self.handle());
+    }
+    fn renewed(&self, by: Renewed<'_>) -> Self {
+        Self(by(self.handle()).and_then(Typed::of).unwrap_or_else(|| self.0.clone()))
     }
 }

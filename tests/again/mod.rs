@@ -16,6 +16,16 @@ pub(crate) fn part() -> Option<String> {
 /// Runs the test `name` of this binary with `part` to play, and `variables` set; gives what it wrote.
 #[track_caller]
 pub(crate) fn again(name: &str, part: &str, variables: &[(&str, &str)]) -> Output {
+    let output = ended(name, part, variables);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "`{part}`: {}\n{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 passed"), "no test is called `{name}`: {}", text(&output.stdout));
+    output
+}
+
+/// As [`again`], however that ends.
+#[track_caller]
+pub(crate) fn ended(name: &str, part: &str, variables: &[(&str, &str)]) -> Output {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(PART, part)
@@ -32,9 +42,5 @@ pub(crate) fn again(name: &str, part: &str, variables: &[(&str, &str)]) -> Outpu
         }
         thread::yield_now();
     }
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "`{part}`: {}\n{}", text(&output.stdout), text(&output.stderr));
-    assert!(text(&output.stdout).contains("1 passed"), "no test is called `{name}`: {}", text(&output.stdout));
-    output
+    child.wait_with_output().unwrap()
 }

@@ -1,8 +1,9 @@
 //! Where things go on hosts of several domains. These are made up, so that the tests run anywhere; nothing is pinned.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, mpsc};
+use std::time::{Duration, Instant};
 
-use heist::{Executor, Partition, Scattered};
+use heist::{Executor, Partition, Place, Scattered};
 
 use crate::again::{again, part};
 
@@ -210,5 +211,45 @@ fn results_of_chunks_are_accounted_where_they_are_made() {
             held[domain] += 800;
         }
         assert_eq!(bytes(&ex), held);
+    });
+}
+
+/// The other worker of the domain is idle, and so are those of other domains, who are of no use.
+#[test]
+fn a_task_that_is_bound_to_a_domain_rejoins_at_once_on_an_idle_worker_there() {
+    on(FOUR, "a_task_that_is_bound_to_a_domain_rejoins_at_once_on_an_idle_worker_there", |ex| {
+        let limit = Duration::from_secs(30);
+        let hold = |worker| {
+            let (started, is_started) = mpsc::channel();
+            let (end, ends) = mpsc::channel::<()>();
+            let task = ex.task().place(Place::Worker(worker)).strict().submit(move || {
+                let _ = started.send(());
+                let _ = ends.recv();
+            });
+            is_started.recv_timeout(limit).unwrap();
+            (end, task)
+        };
+        let first = hold(0);
+        let (seceded, has_seceded) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let away = ex.task().place(Place::Domain(0)).strict().submit(move || {
+            let away = heist::secede().unwrap();
+            let _ = seceded.send(());
+            let _ = may_go.recv();
+            away.rejoin().unwrap();
+            heist::current().unwrap().worker()
+        });
+        has_seceded.recv_timeout(limit).unwrap();
+        let second = hold(1);
+        let parked = || ex.stats().per_worker[0].parked;
+        let (before, since) = (parked(), Instant::now());
+        drop(first.0);
+        while parked() == before {
+            assert!(since.elapsed() < limit, "it does not sleep");
+            std::thread::yield_now();
+        }
+        drop(go);
+        assert_eq!(away.result_timeout(limit).unwrap(), 0);
+        drop(second);
     });
 }

@@ -119,3 +119,15 @@ fn a_setting_that_cannot_be_met_is_an_error_that_names_it() {
     let error = Executor::builder().workers(1).stack_size(1).build().unwrap_err();
     assert!(error.is_setting() && error.to_string().contains("stack_size"));
 }
+
+#[test]
+fn the_process_has_one_executor_of_its_own_that_is_set_once() {
+    guard(|| {
+        Executor::builder().workers(1).build_global().unwrap();
+        assert!(Executor::builder().build_global().unwrap_err().is_already_set());
+        let ex = Executor::global().unwrap();
+        assert_eq!(ex.workers(), 1);
+        let task = ex.submit(|| heist::current().unwrap().executor().submit(|| 1));
+        assert_eq!(Executor::global().unwrap().gather(task.result().unwrap()).unwrap(), 1);
+    });
+}

@@ -231,3 +231,31 @@ fn within_a_task_a_long_list_is_gathered_whichever_end_it_is_begun_from() {
         }
     });
 }
+
+#[test]
+fn answers_keyed_retried_and_async_tasks_are_gathered_together() {
+    guard(|| {
+        for workers in [1, 2] {
+            let ex = executor(workers);
+            let actor = ex.actor(|| 10_u32);
+            let runs = Count::default();
+            let keyed = || ex.task().key("k").submit(|| "keyed".to_owned());
+            let flaky = move || if runs.add() > 1 { Ok(2.5) } else { Err("once") };
+            let all = |ex: &heist::Executor| {
+                (
+                    vec![actor.ask(|n| *n), actor.ask_spawn(|n| std::future::ready(*n + 1))],
+                    [keyed(), keyed()],
+                    ex.task().retries(1).submit_result(flaky.clone()),
+                    BTreeMap::from([("async", ex.spawn(async { 'a' }))]),
+                )
+            };
+            let expected =
+                (vec![10, 11], ["keyed".to_owned(), "keyed".to_owned()], 2.5, BTreeMap::from([("async", 'a')]));
+            assert_eq!(ex.gather(all(&ex)).unwrap(), expected);
+            let (inner, inputs) = (ex.clone(), all(&ex));
+            assert_eq!(ex.submit(move || inner.gather(inputs).unwrap()).result().unwrap(), expected);
+            let asked = vec![actor.ask(|n| *n), actor.ask(|_| panic!("broken")), actor.ask(|n| *n)];
+            assert_eq!(ex.gather((keyed(), asked)).unwrap_err().panic_message(), Some("broken"));
+        }
+    });
+}

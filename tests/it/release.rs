@@ -313,3 +313,26 @@ fn a_running_tasks_inputs_stay_until_it_ends() {
         assert_eq!(dependent.result().unwrap(), 1);
     });
 }
+
+/// Dask's executor face: who stops going through what `map` gave lets the rest go.
+#[test]
+fn the_rest_of_a_map_is_released_when_it_is_dropped_half_way() {
+    guard(|| {
+        let ex = executor(1);
+        let (ran, busy) = (Count::default(), busy(&ex));
+        let mut futures = ex.map(0..100, {
+            let ran = ran.clone();
+            move |n| {
+                ran.add();
+                n
+            }
+        });
+        drop(futures.split_off(10));
+        let completed = heist::as_completed(futures.split_off(5));
+        drop(completed);
+        drop(busy);
+        assert_eq!(ex.gather(futures).unwrap(), [0, 1, 2, 3, 4]);
+        ex.shutdown(Shutdown::Wait);
+        assert_eq!(ran.get(), 5);
+    });
+}

@@ -65,6 +65,13 @@ pub(crate) fn busy(ex: &Executor) -> Busy {
     Busy { release, tasks }
 }
 
+impl Busy {
+    /// Lets one of the workers run.
+    pub(crate) fn let_one_go(&mut self) {
+        self.release.pop();
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         self.release.clear();

@@ -1,11 +1,12 @@
 //! Habits that could pile up on one future that never ends: after ten times as many, no more memory is held.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use heist::{Executor, Promise, TaskFuture, as_completed, wait_any_timeout};
+use heist::{Event, Executor, Lock, MultiLock, Promise, Queue, TaskFuture, Variable, as_completed, wait_any_timeout};
 
 use crate::Live;
 
@@ -34,6 +35,13 @@ pub(crate) const HABITS: &[(&str, Habit)] = &[
     ("groups that time out", (10, group)),
     ("iterators that are dropped", (10, iterate)),
     ("clones that are dropped", (1, clone)),
+    ("detached tasks that are cancelled", (10, cancel_detached)),
+    #[cfg(feature = "io")]
+    ("timers that are dropped", (1, drop_timer)),
+    #[cfg(feature = "io")]
+    ("watches, and waits for them, that are dropped", (100, drop_watch)),
+    ("primitives by name that are dropped", (10, open_by_name)),
+    ("waits for primitives that are dropped or time out", (10, wait_for_primitives)),
 ];
 
 fn poll(future: impl Future + Unpin) {
@@ -81,6 +89,55 @@ fn iterate(scene: &Scene) {
 
 fn clone(scene: &Scene) {
     drop(scene.never.clone());
+}
+
+fn cancel_detached(scene: &Scene) {
+    let id = scene.ex.submit_after(&scene.never, |n| n + 1).detach();
+    assert!(scene.ex.cancel_detached(id, "enough"));
+}
+
+#[cfg(feature = "io")]
+fn drop_timer(_: &Scene) {
+    poll(heist::io::sleep(Duration::from_secs(3600)));
+}
+
+#[cfg(feature = "io")]
+fn drop_watch(_: &Scene) {
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let reader = heist::io::Watched::new(&reader).unwrap();
+    poll(reader.readable());
+    poll(reader.readable());
+}
+
+/// Names that nothing had before: all kinds, used and dropped.
+fn open_by_name(Scene { ex, never, .. }: &Scene) {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = &NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+    let _held = (ex.lock(name).unwrap().lock().unwrap(), ex.semaphore(name, 2).unwrap().acquire().unwrap());
+    let queue = ex.queue(name, Some(1)).unwrap();
+    assert!(queue.put(never.clone()).is_ok());
+    ex.variable(name).unwrap().set(never.clone());
+    ex.event(name).unwrap().set();
+    assert!(ex.barrier(name, 1).unwrap().wait().unwrap());
+    ex.publish(name, never.clone()).unwrap();
+    assert!(ex.unpublish(name));
+    ex.log_event("names", name.clone()).unwrap();
+}
+
+fn wait_for_primitives(Scene { ex, .. }: &Scene) {
+    let lock = ex.lock("held").unwrap();
+    let held = lock.try_lock().unwrap();
+    poll(pin!(lock.lock_async()));
+    assert!(lock.lock_timeout(Duration::from_nanos(1)).unwrap_err().is_timeout());
+    poll(pin!(MultiLock::new([&lock, &Lock::new()]).lock_async()));
+    let (event, queue, variable) = (Event::new(), Queue::<u64>::bounded(1), Variable::<u64>::new());
+    poll(pin!(event.wait_async()));
+    poll(pin!(queue.get_async()));
+    queue.put(1).unwrap();
+    poll(pin!(queue.put_async(2)));
+    assert!(queue.put_timeout(2, Duration::from_nanos(1)).is_err());
+    poll(pin!(variable.get_async()));
+    drop(held);
 }
 
 /// How often the habit with factor 1 is done in the first round: `HEIST_STRESS_TASKS`.

@@ -3,6 +3,7 @@
 #[path = "../lifecycle/watchdog.rs"]
 mod watchdog;
 
+mod actors;
 mod depth;
 mod graphs;
 mod groups;

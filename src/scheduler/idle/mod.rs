@@ -143,6 +143,32 @@ impl Idle {
         }
     }
 
+    /// After something was pushed that only this worker may take: wakes it, if it sleeps. If it does not, it looks before it
+    /// does.
+    pub(crate) fn notify_worker(&self, worker: usize, workers: impl Workers) {
+        // FENCE A of the README.
+        fence(Ordering::SeqCst);
+        if self.rouse(worker, workers) {
+            workers.wake(worker);
+        }
+    }
+
+    /// Behind a fence: takes the bit of this worker. True when it is to be woken by the caller, counted as searching; false
+    /// when it does not sleep.
+    pub(crate) fn rouse(&self, worker: usize, workers: impl Workers) -> bool {
+        if !self.parked.has(worker) {
+            return false;
+        }
+        // As in `wake_or_miss`: counted as searching before its bit is taken.
+        self.words.counts.fetch_add(1, Ordering::AcqRel);
+        let mine = self.take(worker);
+        if !mine {
+            // A push may have been silent because of that count: the caller leaves as a searcher leaves.
+            self.end_search(workers);
+        }
+        mine
+    }
+
     fn has_others(&self) -> bool {
         self.sleeps.is_some()
     }
@@ -333,7 +359,8 @@ impl Idle {
         false
     }
 
-    /// Takes the bit of a sleeper that must leave; true when he is to be woken by the caller, counted as searching.
+    /// Takes the bit of a sleeper that must leave; true when he is to be woken by the caller, counted as searching. A push
+    /// may be silent because of a sleeper who is none: whoever has called looks for work afterwards, behind a fence.
     pub(crate) fn unpark(&self, worker: usize) -> bool {
         self.words.counts.fetch_add(1, Ordering::AcqRel);
         let mine = self.take(worker);

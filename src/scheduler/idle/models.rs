@@ -13,12 +13,16 @@ struct Pool {
     idle: Idle,
     parkers: Vec<Parker>,
     queued: AtomicUsize,
+    /// Items that only this worker may take.
+    bound: Vec<AtomicUsize>,
     left: AtomicUsize,
     /// Items that have been taken, and how many must be before any is done: tasks that wait for each other, so that a
     /// worker which keeps one for itself and leaves the other to sleepers hangs.
     taken: Mutex<usize>,
     taken_now: Condvar,
     together: usize,
+    /// The same, for one that only this worker may take.
+    together_with_own: usize,
 }
 
 impl Pool {
@@ -27,10 +31,12 @@ impl Pool {
             idle: Idle::new(workers, None),
             parkers: (0..workers).map(|_| Parker::new()).collect(),
             queued: AtomicUsize::new(0),
+            bound: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             left: AtomicUsize::new(items),
             taken: Mutex::new(0),
             taken_now: Condvar::new(),
             together,
+            together_with_own: items,
         })
     }
 
@@ -46,21 +52,26 @@ impl Pool {
         self.idle.notify_many(0, items, self);
     }
 
+    fn push_to(&self, worker: usize) {
+        // ORDERING: Release, as the lock of a shelf publishes.
+        self.bound[worker].fetch_add(1, Ordering::Release);
+        self.idle.notify_worker(worker, self);
+    }
+
     fn has_work(&self) -> bool {
         // ORDERING: Relaxed, as the looks of the protocol are.
         self.queued.load(Ordering::Relaxed) != 0
     }
 
-    fn take(&self) -> bool {
-        // ORDERING: Relaxed; a look before the exchange, as before a steal.
-        let mut queued = self.queued.load(Ordering::Relaxed);
-        while queued != 0 {
-            match self.queued.compare_exchange(queued, queued - 1, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => queued = now,
-            }
-        }
-        false
+    fn has_work_for(&self, worker: usize) -> bool {
+        // ORDERING: Relaxed, as the looks of the protocol are.
+        self.has_work() || self.bound[worker].load(Ordering::Relaxed) != 0
+    }
+
+    /// How many items must be taken before the one that was taken here is done.
+    fn take(&self, worker: usize) -> Option<usize> {
+        let own = take_one(&self.bound[worker]).then_some(self.together_with_own);
+        own.or_else(|| take_one(&self.queued).then_some(self.together))
     }
 
     fn ended(&self) -> bool {
@@ -68,11 +79,11 @@ impl Pool {
         self.left.load(Ordering::Acquire) == 0
     }
 
-    fn run(&self) {
+    fn run(&self, together: usize) {
         let mut taken = self.taken.lock();
         *taken += 1;
         self.taken_now.notify_all();
-        while *taken < self.together {
+        while *taken < together {
             taken = self.taken_now.wait(taken);
         }
         drop(taken);
@@ -96,15 +107,15 @@ impl Pool {
     fn work(&self, worker: usize) {
         let mut searching = self.idle.start_search();
         while !self.ended() {
-            if self.take() {
+            if let Some(together) = self.take(worker) {
                 if searching {
                     self.idle.end_search(self);
                 }
-                self.run();
+                self.run(together);
                 searching = self.idle.start_search();
                 continue;
             }
-            if self.idle.park(worker, searching, || self.has_work() || self.ended()) {
+            if self.idle.park(worker, searching, || self.has_work_for(worker) || self.ended()) {
                 self.parkers[worker].sleep();
             }
             searching = true;
@@ -113,6 +124,18 @@ impl Pool {
             self.idle.end_search(self);
         }
     }
+}
+
+fn take_one(items: &AtomicUsize) -> bool {
+    // ORDERING: Relaxed; a look before the exchange, as before a steal.
+    let mut queued = items.load(Ordering::Relaxed);
+    while queued != 0 {
+        match items.compare_exchange(queued, queued - 1, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(now) => queued = now,
+        }
+    }
+    false
 }
 
 impl Workers for &Pool {
@@ -145,6 +168,72 @@ fn drain(workers: usize, items: usize, together: usize, push: fn(&Pool)) {
 #[test]
 fn loom_one_worker_sleeps_through_no_push() {
     explore(80, || drain(1, 2, 1, |pool| (0..2).for_each(|_| pool.push())));
+}
+
+#[test]
+fn loom_one_worker_sleeps_through_nothing_that_is_its_own() {
+    explore(40, || {
+        drain(1, 1, 1, |pool| pool.push_to(0));
+    });
+}
+
+#[test]
+fn loom_two_workers_sleep_through_nothing_that_is_one_s_own() {
+    explore(4_000, || drain(2, 1, 1, |pool| pool.push_to(1)));
+}
+
+/// A push may be silent because of the worker that was woken for what is its own. That is not done before the other item is
+/// taken, so somebody else must be woken for it.
+#[test]
+fn loom_what_is_one_s_own_leaves_the_rest_to_the_other() {
+    explore(30_000, || {
+        drain(2, 2, 1, |pool| {
+            pool.push_to(1);
+            pool.push();
+        });
+    });
+    explore(30_000, || {
+        drain(2, 2, 1, |pool| {
+            pool.push();
+            pool.push_to(1);
+        });
+    });
+}
+
+/// A push may be silent because who pushes to one worker counts as a searcher while he takes that one's bit, which is gone.
+#[test]
+fn loom_push_beside_one_who_finds_his_worker_awake() {
+    push_beside(|sleepers| sleepers.idle.notify_worker(0, sleepers));
+}
+
+/// The same, because of one who wants that worker's seat.
+#[test]
+fn loom_push_beside_one_who_finds_his_seat_awake() {
+    push_beside(|sleepers| {
+        if sleepers.idle.rouse(0, sleepers) {
+            sleepers.wake(0);
+        }
+    });
+}
+
+fn push_beside(call: fn(&Sleepers)) {
+    explore(10, move || {
+        let sleepers = Sleepers::new(GROUP + 1, 0);
+        let own = {
+            let sleepers = sleepers.clone();
+            thread::spawn(move || call(&sleepers))
+        };
+        if sleepers.idle.unpark(0) {
+            // Awake by itself, and off to what it has found.
+            sleepers.idle.end_search(&*sleepers);
+        }
+        sleepers.push();
+        own.join().unwrap();
+        if sleepers.woken.lock().unwrap().contains(&0) {
+            sleepers.idle.end_search(&*sleepers);
+        }
+        assert!(sleepers.woken.lock().unwrap().contains(&GROUP), "slept through a push");
+    });
 }
 
 #[test]

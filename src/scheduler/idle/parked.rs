@@ -21,6 +21,11 @@ impl Parked {
         self.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
+    pub(super) fn has(&self, worker: usize) -> bool {
+        // ORDERING: Relaxed; ordered by the fences of the protocol.
+        self.0[worker / WORD].load(Ordering::Relaxed) & 1 << (worker % WORD) != 0
+    }
+
     pub(super) fn set(&self, worker: usize) {
         // ORDERING: AcqRel; the count said so before, and one of waker and sleeper takes the bit.
         self.0[worker / WORD].fetch_or(1 << (worker % WORD), Ordering::AcqRel);

@@ -2,8 +2,9 @@
 
 use super::{World, number, was_cancelled};
 use crate::error::{TaskError, TaskErrorKind};
+use crate::primitive::lock::Mutex;
 use crate::primitive::model::{explore, thread};
-use crate::task::{Listener, cancel_queued};
+use crate::task::{Handle, Listener, Roll, cancel_queued};
 
 #[test]
 fn loom_run_cancel_and_drop_of_the_last_handle() {
@@ -113,7 +114,9 @@ fn loom_value_is_moved_out_beside_a_reader_and_the_queue_entry() {
     explore(80, || {
         let world = World::new();
         let (task, entry) = world.task(1);
-        let crate::task::Help::Run(started) = crate::task::help(task.handle()) else { panic!("not to be claimed") };
+        let crate::task::Help::Run(started) = crate::task::help(task.handle(), |_| true) else {
+            panic!("not to be claimed")
+        };
         world.finish(started);
         let second = task.clone();
         let reader = thread::spawn(move || assert_eq!(number(&second), Some(1)));
@@ -132,6 +135,26 @@ fn loom_value_is_moved_out_beside_a_reader_and_the_queue_entry() {
     });
 }
 
+/// A roll for one task.
+struct Roster(Mutex<Option<Handle>>);
+
+impl Roster {
+    fn new() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self(Mutex::new(None)))
+    }
+}
+
+impl Roll for Roster {
+    fn put(&self, task: Handle) -> u32 {
+        *self.0.lock() = Some(task);
+        7
+    }
+    fn ended(&self, place: u32) {
+        assert_eq!(place, 7);
+        drop(self.0.lock().take());
+    }
+}
+
 #[test]
 fn loom_detached_task_runs() {
     explore(50, || {
@@ -142,7 +165,7 @@ fn loom_detached_task_runs() {
             let world = world.clone();
             thread::spawn(move || world.run(entry))
         };
-        let detacher = thread::spawn(move || Listener::detach(second.into_handle()));
+        let detacher = thread::spawn(move || Listener::detach(second.into_handle(), Roster::new()));
         detacher.join().unwrap();
         drop(task);
         runner.join().unwrap();

@@ -7,6 +7,7 @@
 mod dependents;
 mod life;
 mod lists;
+mod rules;
 mod waiter;
 
 use std::panic::Location;
@@ -17,7 +18,7 @@ use super::{
     Anywhere, Birth, Finisher, Home, Input, Number, Ready, Schedule, Started, Typed, Unkept, Work, after, cancel, fail,
     fire, ready, schedule, start, unkept,
 };
-use crate::error::{TaskError, TaskErrorKind, TaskId};
+use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::cell::Cell;
 use crate::primitive::lock::Mutex;
 use crate::primitive::model::Tally;
@@ -164,7 +165,7 @@ impl World {
 
     fn birth(&self) -> Birth {
         self.desk.born.add();
-        Birth { executor: self.number.get(), id: TaskId(1), location: Location::caller() }
+        Birth { executor: self.number.get(), raw_id: 1, location: Location::caller() }
     }
 
     /// A closure that counts, and gives `number` of what it is called with, or fails when that gives none.
@@ -179,6 +180,19 @@ impl World {
             let _closure = closure;
             desk.closures_begun.add();
             let number = number(inputs);
+            desk.closures_ended.add();
+            Ok(desk.value(number.ok_or_else(|| desk.failure(false))?))
+        }
+    }
+
+    /// As [`closure`](Self::closure), to be called any number of times, with the number.
+    fn repeatable(&self) -> impl Fn(Option<usize>) -> Outcome + Send + use<> {
+        self.desk.closures_made.add();
+        let closure = Counted(self.desk.closures_dropped.clone());
+        let desk = self.desk.clone();
+        move |number| {
+            let _closure = &closure;
+            desk.closures_begun.add();
             desk.closures_ended.add();
             Ok(desk.value(number.ok_or_else(|| desk.failure(false))?))
         }

@@ -6,12 +6,12 @@ use crate::task::{Help, Phase, Typed, help};
 
 /// What a waiter does for `task` in one look; whether it ran something.
 fn look(world: &World, task: &Typed<Value>) -> bool {
-    match help(task.handle()) {
+    match help(task.handle(), |_| true) {
         Help::Run(started) => {
             world.finish(started);
             true
         }
-        Help::Input(_) | Help::Wait | Help::Again => false,
+        Help::Input(_) | Help::Turn(_) | Help::Wait | Help::Again => false,
     }
 }
 
@@ -151,8 +151,8 @@ fn loom_waiter_runs_the_input() {
             let world = world.clone();
             thread::spawn(move || world.run(entry))
         };
-        if let Help::Input(missing) = help(task.handle())
-            && let Help::Run(started) = help(&missing)
+        if let Help::Input(missing) = help(task.handle(), |_| true)
+            && let Help::Run(started) = help(&missing, |_| true)
         {
             world.finish(started);
         }
@@ -181,7 +181,7 @@ fn loom_inspected_input_stays_when_the_queue_runs_its_dependent() {
                 world.run_all();
             })
         };
-        if let Help::Input(input) = help(task.handle()) {
+        if let Help::Input(input) = help(task.handle(), |_| true) {
             runner.join().unwrap();
             assert_eq!(input.head().state.load().phase(), Phase::Value);
         } else {
@@ -209,7 +209,7 @@ fn loom_inspected_input_stays_when_another_waiter_runs_its_dependent() {
                 look(&world, &second);
             })
         };
-        drop(match help(task.handle()) {
+        drop(match help(task.handle(), |_| true) {
             Help::Input(input) => Some(input),
             _ => None,
         });
