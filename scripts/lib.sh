@@ -34,7 +34,7 @@ choose_features() {
   features=(--all-features)
   has_hwloc && return
   say "without hwloc, the tests of the feature hwloc are left out (Debian: apt-get install libhwloc-dev)"
-  features=(--features heist/cli)
+  features=(--features heist/cli,heist/io)
 }
 
 need_mpi() { # the launchers of OpenMPI and of MPICH

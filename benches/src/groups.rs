@@ -3,7 +3,7 @@
 use crate::one::Args;
 use crate::report::Report;
 use crate::tasks::{Tasks, submitter};
-use crate::{alloc, chain, fairness, idle, map, pool, scatter, spawn, wake};
+use crate::{actors, alloc, chain, fairness, idle, locks, map, pool, scatter, spawn, wake};
 
 /// The allocator a process runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +118,31 @@ pub static GROUPS: &[Group] = &[
         reference: Some("memcpy"),
         tasks: 1024,
         ..pools(scatter::measure)
+    },
+    Group {
+        name: "actors",
+        about: "Messages to one actor: asked one at a time, or told by one and by eight",
+        workloads: actors::WORKLOADS,
+        runtimes: actors::names,
+        tasks: 300_000,
+        ..pools(actors::measure)
+    },
+    Group {
+        name: "actor-spawn",
+        about: "Very many actors: the time to spawn one, and the memory of one that is idle",
+        workloads: actors::spawn::WORKLOADS,
+        runtimes: actors::spawn::names,
+        tasks: 20_000,
+        ..pools(actors::spawn::measure)
+    },
+    Group {
+        name: "locks",
+        about: "A lock or a permit that nobody else wants: taken and given back by one task",
+        workloads: locks::WORKLOADS,
+        runtimes: locks::names,
+        workers: |_| vec![1],
+        tasks: 10_000_000,
+        ..pools(locks::measure)
     },
     Group {
         name: "alloc",

@@ -1,6 +1,7 @@
 //! heist beside its peers: the workloads on every runtime, one process a measurement, and the driver that runs
 //! them all in one interleaved run.
 
+pub mod actors;
 pub mod alloc;
 pub mod chain;
 pub mod cholesky;
@@ -9,6 +10,7 @@ pub mod fairness;
 pub mod groups;
 pub mod idle;
 pub mod latency;
+pub mod locks;
 pub mod map;
 pub mod one;
 pub mod pool;

@@ -42,8 +42,8 @@ struct Args {
     /// 2, 16 and 64]
     #[arg(long, value_delimiter = ',', value_parser = positive)]
     workers: Vec<usize>,
-    /// Tasks a run; wake-ups of wake, probes of fairness [default: 1000000; for chain and alloc 100000, for wake 3000,
-    /// for fairness and idle 1000]
+    /// Tasks a run; wake-ups of wake, probes of fairness, messages of actors [default: 1000000; for locks 10000000, for actors
+    /// 300000, for chain and alloc 100000, for actor-spawn 20000, for wake 3000, for fairness and idle 1000]
     #[arg(long, value_parser = positive)]
     tasks: Option<usize>,
     /// How long a pool of idle is left alone, in seconds.
