@@ -1,7 +1,5 @@
 //! The tasks that run with nobody holding on to them, so that they can be asked about, cancelled and complained about.
 
-use std::sync::OnceLock;
-
 use super::context::local;
 use crate::error::{TaskError, TaskId};
 use crate::panics;
@@ -18,10 +16,9 @@ const KEPT: usize = 1 << 10;
 /// Who is told of the error of a detached task.
 pub(crate) type ErrorHook = Arc<dyn Fn(TaskId, &TaskError) + Send + Sync>;
 
-/// Those of one executor. Costs nothing before the first.
+/// Those of one executor.
 pub(crate) struct Detached {
-    shards: OnceLock<Box<[Arc<Shard>]>>,
-    hook: Option<ErrorHook>,
+    shards: Box<[Arc<Shard>]>,
 }
 
 struct Shard {
@@ -37,22 +34,18 @@ struct List {
 
 impl Detached {
     pub(super) fn new(hook: Option<ErrorHook>) -> Self {
-        Self { shards: OnceLock::new(), hook }
+        let shard = || Arc::new(Shard { list: Padded::default(), hook: hook.clone() });
+        Self { shards: (0..SHARDS).map(|_| shard()).collect() }
     }
 
     /// Where a task goes that the calling thread detaches.
     pub(super) fn roll(&self) -> Arc<dyn Roll> {
-        let shards = self.shards.get_or_init(|| {
-            let shard = || Arc::new(Shard { list: Padded::default(), hook: self.hook.clone() });
-            (0..SHARDS).map(|_| shard()).collect()
-        });
-        shards[local(super::Local::shard) % SHARDS].clone()
+        self.shards[local(super::Local::shard) % SHARDS].clone()
     }
 
     /// Those that are not done. O(detached tasks).
     pub(crate) fn unfinished(&self) -> Vec<Handle> {
-        let shards = self.shards.get().into_iter().flatten();
-        let mut all: Vec<_> = shards.flat_map(|shard| shard.list.lock().handles()).collect();
+        let mut all: Vec<_> = self.shards.iter().flat_map(|shard| shard.list.lock().handles()).collect();
         all.retain(|task| !task.head().state.load().is_done());
         all
     }

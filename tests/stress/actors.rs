@@ -26,7 +26,11 @@ fn many_actors_are_alive_at_once() {
         assert_eq!(ex.actors().len() as u64, count);
         // The answers are gone; their cells may be kept for the next ones.
         let each = resident().saturating_sub(before) / count as usize;
-        assert!(each <= 3 * MOST_BYTES, "{each} bytes an actor, with what its messages took");
+        // Sanitizers keep what is freed.
+        assert!(
+            cfg!(heist_plain_cells) || each <= 3 * MOST_BYTES,
+            "{each} bytes an actor, with what its messages took"
+        );
         let ends: Vec<_> = actors.iter().step_by(100).map(ActorRef::ended).collect();
         drop(actors);
         ends.iter().for_each(|end| end.wait().unwrap());
