@@ -418,7 +418,8 @@ impl Core {
         let mut late = self.late.lock();
         let late = late.get_or_insert_default();
         late.over = Some(over.clone());
-        let (ends, calls) = ([late.end.take(), late.told.take()], take(&mut late.calls));
+        // Monitors first: who sees the end finds them told.
+        let (ends, calls) = ([late.told.take(), late.end.take()], take(&mut late.calls));
         move || {
             calls.into_values().for_each(|call| call());
             for End { promise, .. } in ends.into_iter().flatten() {
