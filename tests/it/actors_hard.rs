@@ -285,10 +285,14 @@ fn a_wait_for_what_was_cancelled_meanwhile_closes_no_circle() {
         let (promise, gate) = never::<()>(&ex);
         let (send, receive) = mpsc::channel::<heist::TaskFuture<usize>>();
         let (answer, is_answered) = mpsc::channel();
+        let (started, is_started) = mpsc::channel();
         let first = ex.submit(move || {
+            started.send(()).unwrap();
             until("it is cancelled", heist::cancelled);
             let _ = answer.send(receive.recv().unwrap().result());
         });
+        // Else who waits for it would run it on his own stack.
+        is_started.recv_timeout(SOON).unwrap();
         let both = [first.clone(), gate];
         let (waits, is_waiting) = mpsc::channel();
         let all = ex.submit(move || {
