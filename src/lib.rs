@@ -42,10 +42,12 @@
 //!
 //! # Promised, and not
 //!
-//! A ready task runs if every running task returns. A task runs at most once, its result is stored once, its closure and
-//! its value are dropped once. Nothing a program does with this API panics by itself: panics of tasks are results. A
-//! wait that would close a circle of blocked tasks is an error, as is one that no thread is left to end. Not promised: the
-//! order in which ready tasks run. With `panic = "abort"` a panic of a task ends the process, as everywhere.
+//! A ready task runs if every running task of its priority, and all that is more urgent, returns. A task runs at most once,
+//! unless it may run [again](TaskBuilder::retries); its result is stored once, its closure and its value are dropped once.
+//! Nothing a program does with this API panics by itself: panics of tasks are results. A wait for futures that would close
+//! a circle of blocked tasks or actors is an error, as is one that no thread is left to end; circles through locks are not
+//! found. Not promised: the order in which ready tasks of one priority run. With `panic = "abort"` a panic of a task ends
+//! the process, as everywhere.
 #![deny(unsafe_code)]
 // A model (`--cfg heist_loom`) has what lies below the threads, and uses not all of it.
 #![cfg_attr(heist_loom, allow(dead_code, unreachable_pub, unused_imports))]

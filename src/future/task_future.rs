@@ -274,6 +274,7 @@ impl<T> TaskFuture<T> {
     ///
     /// The future ends at once, with the reason, and so do its dependents. A task that has not started never runs. A
     /// running one can look ([`heist::cancelled`](crate::cancelled)) and return early; what it returns is discarded.
+    /// Its waits for locks, queues, mailboxes, timers and files end with an error; a wait for a future goes on.
     /// Its inputs stay valid. O(dependents).
     ///
     /// ```
