@@ -73,5 +73,5 @@ pub use region::{
     policy::Policy,
     residency::{Residency, residency_of},
 };
-pub use segment::{Frozen, NotFrozen, Segment, Swept, sweep, sweep_in};
+pub use segment::{Draft, Frozen, NotFrozen, Segment, Swept, sweep, sweep_in};
 pub use topology::{Core, Domain, Topology};

@@ -1,6 +1,12 @@
 //! How a segment is found: by what its owner says of it in one line.
 
-use std::{fmt, fs, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    fs::{self, File},
+    os::fd::AsRawFd,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use crate::error::{Error, Kind};
 
@@ -80,6 +86,13 @@ pub(super) struct Address {
     pub(super) inode: u64,
     pub(super) len: usize,
     pub(super) place: Place,
+}
+
+impl Address {
+    /// The same segment by this process's descriptor of its memfd.
+    pub(super) fn held_by_this(self, file: &File) -> Address {
+        Address { owner: Process::this(), place: Place::Memfd(file.as_raw_fd().unsigned_abs()), ..self }
+    }
 }
 
 impl fmt::Display for Address {

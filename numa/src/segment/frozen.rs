@@ -168,6 +168,10 @@ fn refused(segment: &Segment, call: &'static str, source: std::io::Error) -> Err
 }
 
 impl Frozen {
+    pub(super) fn of_draft(segment: Segment, bytes: ReadOnly) -> Frozen {
+        Frozen { segment, bytes: Bytes::Sealed(bytes) }
+    }
+
     /// Attaches to a frozen segment of a process, this or another, that told its address.
     ///
     /// # Errors
@@ -187,12 +191,13 @@ impl Frozen {
         let address: Address = address.parse()?;
         let file = backing::open(&address)?;
         let is_file = matches!(address.place, Place::File(_));
+        let address = if is_file { address } else { address.held_by_this(&file) };
         let segment = Segment { file, shared: None, address, is_named: false, warnings: Vec::new() };
         let bytes = if is_file { segment.copied()? } else { segment.sealed()? };
         Ok(Frozen { segment, bytes })
     }
 
-    /// What peers attach by.
+    /// What peers attach by: this process's own, of a memfd, so that it is good when whoever made it has let go of it.
     ///
     /// ```
     /// let segment = heist_numa::Segment::create(100)?;
@@ -203,6 +208,19 @@ impl Frozen {
     #[must_use]
     pub fn address(&self) -> String {
         self.segment.address()
+    }
+
+    /// The same for all who have the segment, and for no other segment of the host that there is at the same time.
+    ///
+    /// ```
+    /// let ours = heist_numa::Segment::create(100)?.freeze()?;
+    /// let theirs = heist_numa::Frozen::attach(&ours.address())?;
+    /// assert_eq!(ours.number(), theirs.number());
+    /// # Ok::<(), heist_numa::Error>(())
+    /// ```
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.segment.address.inode
     }
 }
 

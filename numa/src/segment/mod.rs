@@ -2,6 +2,7 @@
 
 mod address;
 mod backing;
+mod draft;
 mod frozen;
 #[allow(unsafe_code, reason = "memory that others write to is reached by atomic words")]
 mod shared;
@@ -31,6 +32,7 @@ use crate::{
     sys_memory::{self, Move, page_size},
 };
 use address::{Address, Place, Process};
+pub use draft::Draft;
 pub use frozen::{Frozen, NotFrozen};
 use shared::Shared;
 pub use sweep::{Swept, sweep, sweep_in};

@@ -7,14 +7,14 @@ use std::{
     fmt,
     fs::File,
     io,
-    ops::{Deref, Range},
+    ops::{Deref, DerefMut, Range},
     slice,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use memmap2::{Advice, Mmap, MmapMut, MmapOptions, MmapRaw};
 
-use crate::sys_file::seals;
+use crate::sys_file::{add_seals, seals};
 
 const WORD: usize = size_of::<u64>();
 
@@ -60,12 +60,14 @@ pub(super) struct ReadOnly {
 impl ReadOnly {
     /// Maps a file of `bytes` bytes, of which the first `len` count; `None` when it is not sealed against all changes.
     pub(super) fn map(file: &File, bytes: usize, len: usize) -> io::Result<Option<ReadOnly>> {
-        let sealed = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK;
-        if seals(file).is_none_or(|seals| seals & sealed != sealed) {
+        let is_frozen =
+            |seals: libc::c_int| seals & libc::F_SEAL_SHRINK != 0 && seals & (libc::F_SEAL_WRITE | NO_NEW_WRITER) != 0;
+        if !seals(file).is_some_and(is_frozen) {
             return Ok(None);
         }
         // SAFETY: the seals are there for good, and with them the file neither changes nor shrinks: the kernel grants the
-        // one against writes only when no mapping is left that could write.
+        // one against writes only when no mapping is left that could write, and the one against new writers is set by
+        // `Own::freeze`, which has had the only one there was.
         let map = unsafe { MmapOptions::new().len(bytes).map_copy_read_only(file)? };
         Ok(Some(ReadOnly { map, len }))
     }
@@ -76,6 +78,52 @@ impl Deref for ReadOnly {
 
     fn deref(&self) -> &[u8] {
         &self.map[..self.len]
+    }
+}
+
+/// The seal that lets nobody become a writer.
+const NO_NEW_WRITER: libc::c_int = libc::F_SEAL_FUTURE_WRITE;
+
+/// A mapping of a file that no other process, and nothing else in this one, has.
+pub(super) struct Own {
+    map: MmapMut,
+    len: usize,
+}
+
+impl Own {
+    /// Maps a file of `bytes` bytes, of which the first `len` count: one that was just made, is sealed to keep its size, and
+    /// of which nobody is told as long as the mapping lives.
+    pub(super) fn map(file: &File, bytes: usize, len: usize) -> io::Result<Own> {
+        // SAFETY: by the seal there is memory behind each byte; nobody else knows of the file, as the caller sees to.
+        let map = unsafe { MmapOptions::new().len(bytes).map_mut(file)? };
+        // Where the host has no huge pages to share, they are small.
+        _ = map.advise(Advice::HugePage);
+        Ok(Own { map, len })
+    }
+
+    /// Forbids all changes to the file, for good, and leaves its pages where they are mapped; `None` where the kernel, before
+    /// 5.1, has no such seal.
+    pub(super) fn freeze(self, file: &File) -> io::Result<Option<ReadOnly>> {
+        let map = self.map.make_read_only()?;
+        match add_seals(file, NO_NEW_WRITER | libc::F_SEAL_SEAL) {
+            Ok(()) => Ok(Some(ReadOnly { map, len: self.len })),
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Deref for Own {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map[..self.len]
+    }
+}
+
+impl DerefMut for Own {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.map[..self.len]
     }
 }
 
