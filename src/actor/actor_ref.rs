@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::core::{Call, Core, Whose, state};
-use super::later::{Begin, Borrowing, Launch, Reply};
+use super::later::{Begin, Borrowing, Launch, Reply, Stop};
 use super::room::{self, Place};
 use super::turn::Turn;
 use crate::error::{TaskError, TaskErrorKind, TaskId};
@@ -329,8 +329,9 @@ impl<A: Send + 'static> ActorRef<A> {
         })
     }
 
+    /// Tells it, whether or not its mailbox has room.
     #[inline]
-    pub(super) fn tell_now(
+    pub(crate) fn tell_now(
         &self,
         location: &'static Location<'static>,
         handler: impl FnOnce(&mut A) + Send + 'static,
@@ -408,6 +409,27 @@ impl<A: Send + 'static> ActorRef<A> {
         // As in `ask_async`.
         let _ = self.deliver(location, Launch { call: handler, reply, location, of: PhantomData });
         answer
+    }
+
+    /// Ends the actor when all that was sent before is handled, also while others refer to it: what they ask later fails
+    /// with [`TaskError::is_actor_ended`].
+    ///
+    /// # Errors
+    /// As of [`tell`](Self::tell).
+    ///
+    /// ```
+    /// let ex = heist::Executor::new()?;
+    /// let actor = ex.actor(|| 1);
+    /// let before = actor.ask(|n| *n);
+    /// actor.stop()?;
+    /// actor.ended().result()?;
+    /// assert_eq!(before.result()?, 1);
+    /// assert!(actor.ask(|n| *n).result().unwrap_err().is_actor_ended());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn stop(&self) -> Result<(), TaskError> {
+        self.deliver(Location::caller(), Stop)
     }
 
     /// A future that ends when the actor does: with a value when the last reference is gone and all messages are handled,

@@ -84,6 +84,8 @@ enum Erased {
 #[derive(Default)]
 struct Late {
     over: Option<Over>,
+    /// The monitors are told just now; users are after them.
+    is_telling: bool,
     end: Option<End>,
     told: Option<End>,
     /// What is called at the end, by number.
@@ -105,10 +107,19 @@ struct End {
     future: Typed<()>,
 }
 
+impl End {
+    fn tell(self, over: Over) {
+        match over.told() {
+            Ok(()) => self.promise.fulfil(()),
+            Err(kind) => self.promise.fail(kind),
+        }
+    }
+}
+
 /// Why an actor has ended.
 #[derive(Clone)]
 pub(super) enum Over {
-    /// Nobody had a reference any more.
+    /// Nobody had a reference any more, or it was stopped.
     Left,
     /// Its constructor failed.
     Unborn(TaskError),
@@ -321,15 +332,20 @@ fn settings<A: Send + 'static>(options: ActorOptions<A>) -> Option<Box<Settings>
     let on_panic = match on_panic.0 {
         Reaction::Stop => Erased::Stop,
         Reaction::Continue => Erased::Continue,
-        Reaction::Restart(factory) => Erased::Restart(Box::new(move |core| {
-            let state = factory();
-            // SAFETY: it is called with the core of the actor that these options are of, by who has the turn.
-            *unsafe { Whole::<A>::state(core) } = Some(state);
-        })),
+        Reaction::Restart(factory) => renewed_by(factory),
+        Reaction::RestartWith(factory) => renewed_by(factory),
     };
     let is_usual = name.is_none() && place == Where::Anywhere && bound.is_none() && matches!(on_panic, Erased::Stop);
     let room = bound.map(Room::new);
     (!is_usual).then(|| Box::new(Settings { name, place, room, on_panic }))
+}
+
+fn renewed_by<A: Send + 'static>(factory: impl Fn() -> A + Send + Sync + 'static) -> Erased {
+    Erased::Restart(Box::new(move |core| {
+        let state = factory();
+        // SAFETY: it is called with the core of the actor that these options are of, by who has the turn.
+        *unsafe { Whole::<A>::state(core) } = Some(state);
+    }))
 }
 
 impl Core {
@@ -389,7 +405,9 @@ impl Core {
         let birth = || self.registry.birth(location);
         let mut late = self.late.lock();
         let late = late.get_or_insert_default();
-        if let Some(over) = &late.over {
+        if let Some(over) = &late.over
+            && !(late.is_telling && matches!(whose, Whose::Users))
+        {
             return match over.clone().told() {
                 Ok(()) => task::with_value(birth(), (), task::Whereabouts::NOWHERE),
                 Err(kind) => task::with_error(birth(), TaskError::new(kind)),
@@ -413,22 +431,26 @@ impl Core {
         future
     }
 
-    /// Notes the end, by who has the turn; gives what tells those who wait for it.
+    /// Notes the end, by who has the turn; gives what tells the monitors. [`tell_users`](Self::tell_users) comes behind: who
+    /// sees the end finds them told.
     pub(super) fn note_end(&self, over: Over) -> impl FnOnce() + use<> {
         let mut late = self.late.lock();
         let late = late.get_or_insert_default();
         late.over = Some(over.clone());
-        // Monitors first: who sees the end finds them told.
-        let (ends, calls) = ([late.told.take(), late.end.take()], take(&mut late.calls));
+        late.is_telling = true;
+        let (told, calls) = (late.told.take(), take(&mut late.calls));
         move || {
             calls.into_values().for_each(|call| call());
-            for End { promise, .. } in ends.into_iter().flatten() {
-                match over.clone().told() {
-                    Ok(()) => promise.fulfil(()),
-                    Err(kind) => promise.fail(kind),
-                }
-            }
+            told.into_iter().for_each(|end| end.tell(over.clone()));
         }
+    }
+
+    pub(super) fn tell_users(&self, over: Over) {
+        let end = self.late.lock().as_mut().and_then(|late| {
+            late.is_telling = false;
+            late.end.take()
+        });
+        end.into_iter().for_each(|end| end.tell(over.clone()));
     }
 
     /// Has `call` called at the end, unless that has come. It must be short, and not the user's.

@@ -81,6 +81,8 @@ pub(super) enum Polled {
     Waits,
     Done,
     Panicked(TaskError),
+    /// The actor ends with it.
+    Stopped,
 }
 
 /// An async handler under way; it borrows the state, and goes before that does.
@@ -104,6 +106,29 @@ impl Later {
 
 trait Handler: Send {
     fn poll(&mut self, waker: &Waker) -> Polled;
+}
+
+/// The message after which the actor handles no other.
+pub(super) struct Stop;
+
+impl Errand for Stop {
+    type Output = ();
+    unsafe fn run(self, subject: NonNull<Header>) -> Result<(), TaskErrorKind> {
+        let core = subject.cast::<Core>();
+        let alarm = Arc::new(Alarm { state: AtomicU8::new(QUEUED), core });
+        // SAFETY: the caller's promise.
+        unsafe { core.as_ref() }.later.set(Some(Box::new(Later { handler: Box::new(Self), alarm })));
+        Ok(())
+    }
+    fn name() -> &'static str {
+        "stop"
+    }
+}
+
+impl Handler for Stop {
+    fn poll(&mut self, _: &Waker) -> Polled {
+        Polled::Stopped
+    }
 }
 
 struct Answering<R: Send + 'static> {

@@ -40,6 +40,8 @@ mod turn;
 pub use actor_ref::{ActorRef, WeakRef};
 #[cfg(not(heist_loom))]
 pub use house::ActorInfo;
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub(crate) use options::Reaction;
 #[cfg(not(heist_loom))]
 pub use options::{ActorOptions, OnPanic};
 #[cfg(not(heist_loom))]

@@ -17,10 +17,11 @@ use crate::task::Place;
 /// ```
 pub struct OnPanic<A>(pub(super) Reaction<A>);
 
-pub(super) enum Reaction<A> {
+pub(crate) enum Reaction<A> {
     Stop,
     Continue,
     Restart(Box<dyn Fn() -> A + Send + Sync>),
+    RestartWith(fn() -> A),
 }
 
 impl<A> OnPanic<A> {
@@ -43,6 +44,21 @@ impl<A> OnPanic<A> {
     pub fn restart(factory: impl Fn() -> A + Send + Sync + 'static) -> Self {
         Self(Reaction::Restart(Box::new(factory)))
     }
+
+    /// As [`restart`](Self::restart), by a function that captures nothing: another rank can be told of it.
+    ///
+    /// ```
+    /// use heist::{ActorOptions, OnPanic};
+    /// let ex = heist::Executor::new()?;
+    /// let words = ex.actor_with(ActorOptions::new().on_panic(OnPanic::restart_with(Vec::new)), || vec!["a"])?;
+    /// words.ask(|_| panic!("no")).wait()?;
+    /// assert_eq!(words.ask(|words| words.len()).result()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn restart_with(factory: fn() -> A) -> Self {
+        Self(Reaction::RestartWith(factory))
+    }
 }
 
 impl<A> std::fmt::Debug for OnPanic<A> {
@@ -50,7 +66,7 @@ impl<A> std::fmt::Debug for OnPanic<A> {
         f.write_str(match self.0 {
             Reaction::Stop => "stop",
             Reaction::Continue => "go on",
-            Reaction::Restart(_) => "restart",
+            Reaction::Restart(_) | Reaction::RestartWith(_) => "restart",
         })
     }
 }
@@ -80,7 +96,21 @@ impl<A> Default for ActorOptions<A> {
     }
 }
 
+/// The parts of [`ActorOptions`].
+#[cfg(feature = "ranks")]
+pub(crate) struct Parts<A> {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) place: Place,
+    pub(crate) bound: Option<usize>,
+    pub(crate) on_panic: Reaction<A>,
+}
+
 impl<A> ActorOptions<A> {
+    #[cfg(feature = "ranks")]
+    pub(crate) fn into_parts(self) -> Parts<A> {
+        Parts { name: self.name, place: self.place, bound: self.bound, on_panic: self.on_panic.0 }
+    }
+
     /// The usual.
     pub fn new() -> Self {
         Self::default()

@@ -195,6 +195,7 @@ impl Turn {
                 Later::Woken
             }
             Polled::Done => Later::Ended(Ok(())),
+            Polled::Stopped => Later::Ended(Err(Over::Left)),
             Polled::Panicked(error) => {
                 drop(later);
                 Later::Ended(self.after_panic(error))
@@ -236,6 +237,8 @@ impl Turn {
         if let Some(room) = core.room() {
             room.close();
         }
+        // The core stays until all are told.
+        core.clone_weak();
         loop {
             within(&mut || {
                 while let Some(message) = self.next() {
@@ -252,6 +255,9 @@ impl Turn {
             }
         }
         tell();
+        core.tell_users(over);
+        // SAFETY: the count that was taken above.
+        unsafe { Core::drop_weak(self.0) };
         registry.end_turn();
     }
 }

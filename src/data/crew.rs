@@ -51,6 +51,15 @@ pub(super) fn work_off<P: Send>(
     drop(closing);
 }
 
+/// Copies bytes by the workers of all domains, and the caller; as many as there are of both.
+#[cfg(feature = "ranks")]
+pub(crate) fn copy_bytes(registry: &Registry, location: &'static Location<'static>, from: &[u8], to: &mut [u8]) {
+    use super::raw::PIECE;
+    let pieces = from.chunks(PIECE).zip(to.chunks_mut(PIECE)).enumerate();
+    let dealt = pieces.map(|(number, piece)| (number % registry.domain_count(), piece));
+    work_off(registry, location, dealt, |(from, to)| to.copy_from_slice(from));
+}
+
 /// The pieces of one domain.
 struct Lane<P> {
     next: Padded<AtomicUsize>,

@@ -18,6 +18,8 @@ mod scattered;
 mod whereis;
 
 pub use chunk::Chunk;
+#[cfg(feature = "ranks")]
+pub(crate) use crew::copy_bytes;
 pub(crate) use file::scatter_file;
 pub use halo::{Halo, Halos};
 pub use partition::Partition;

@@ -71,7 +71,7 @@ pub struct Rebalanced {
 }
 
 pub(crate) fn who_has<T>(registry: &Registry, future: &TaskFuture<T>) -> Vec<Held> {
-    if future.handle().head().executor != registry.id {
+    if !future.handle().head().is_of(registry.id) {
         return Vec::new();
     }
     let at = lies(future);
@@ -100,7 +100,7 @@ pub(crate) fn rebalance<'a, T: Send + Sync + 'static>(
     let mut chunks: Vec<(&Chunk<T>, Vec<_>)> = Vec::new();
     let mut numbers = HashMap::new();
     for future in futures {
-        if future.handle().head().executor != registry.id {
+        if !future.handle().head().is_of(registry.id) {
             continue;
         }
         let chunk = future.value()?;

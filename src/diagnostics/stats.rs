@@ -31,6 +31,8 @@ pub struct Stats {
     pub discarded: u64,
     /// Threads made beyond one a worker, because a worker waited.
     pub spare_threads: usize,
+    /// Times that a thread of another rank, which slept, was woken for what this one sent.
+    pub ranks_woken: u64,
     /// Time since the executor was built.
     pub uptime: Duration,
     /// The workers in order.
@@ -67,6 +69,7 @@ impl Stats {
             stolen: sum(|counters| counters.stolen.read()),
             discarded: sum(|counters| counters.discarded.read()),
             spare_threads: registry.spare_threads(),
+            ranks_woken: registry.ranks_woken(),
             uptime: registry.started.elapsed(),
             per_worker: registry
                 .counters()

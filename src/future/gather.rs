@@ -75,7 +75,7 @@ impl<T: Clone + Send + Sync> Gather for TaskFuture<T> {
     type Results = Result<T, TaskError>;
 
     fn any_foreign(&self, executor: u32) -> bool {
-        self.handle().head().executor != executor
+        !self.handle().head().is_of(executor)
     }
     fn values(self) -> Result<T, TaskError> {
         self.move_or_clone()
@@ -93,7 +93,7 @@ impl<T: Clone + Send + Sync> Gather for &TaskFuture<T> {
     type Results = Result<T, TaskError>;
 
     fn any_foreign(&self, executor: u32) -> bool {
-        self.handle().head().executor != executor
+        !self.handle().head().is_of(executor)
     }
     fn values(self) -> Result<T, TaskError> {
         self.result()

@@ -39,6 +39,12 @@ impl Options {
         Ok(Rule { name: self.name.clone(), place: self.place, needs: self.needs(registry)?, ..Rule::default() })
     }
 
+    /// Whether a task of which this was said can be.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn check(&self, registry: &Registry) -> Result<(), TaskErrorKind> {
+        self.rule(registry).map(drop)
+    }
+
     fn needs(&self, registry: &Registry) -> Result<Option<Arc<Needs>>, TaskErrorKind> {
         let mut amounts = Vec::new();
         for (name, amount) in &self.resources {

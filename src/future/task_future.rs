@@ -46,6 +46,8 @@ impl Status {
             Phase::Open if head.pending.load(Ordering::Acquire) != 0 => Self::Waiting,
             Phase::Open => Self::Ready,
             Phase::Running if head.is_unbegun_message() => Self::Ready,
+            #[cfg(feature = "ranks")]
+            Phase::Running if is_done_elsewhere(task) => Self::Finished,
             Phase::Running => Self::Running,
             Phase::Value => Self::Finished,
             Phase::Error if task.error().is_some_and(|error| error.is_cancelled()) => Self::Cancelled,
@@ -90,6 +92,15 @@ impl<T> TaskFuture<T> {
         self.0.handle()
     }
 
+    /// The value or the error, if the task is done here.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn peek(&self) -> Option<Result<&T, TaskError>>
+    where
+        T: Sync,
+    {
+        self.0.peek()
+    }
+
     pub(crate) fn into_typed(self) -> Typed<T> {
         self.0
     }
@@ -113,7 +124,18 @@ impl<T> TaskFuture<T> {
     /// Whether the task has a value or an error. O(1).
     #[must_use]
     pub fn done(&self) -> bool {
-        self.handle().head().state.load().is_done()
+        self.handle().head().state.load().is_done() || self.is_done_elsewhere()
+    }
+
+    /// Whether its value is there, on another rank, and has not been fetched.
+    #[cfg(feature = "ranks")]
+    fn is_done_elsewhere(&self) -> bool {
+        is_done_elsewhere(self.handle())
+    }
+
+    #[cfg(not(feature = "ranks"))]
+    fn is_done_elsewhere(&self) -> bool {
+        false
     }
 
     /// Whether the task, or an input of it, was cancelled.
@@ -237,6 +259,10 @@ impl<T> TaskFuture<T> {
     where
         T: Clone + Sync,
     {
+        #[cfg(feature = "ranks")]
+        if self.0.peek().is_none() {
+            self.handle().head().want();
+        }
         Some(self.0.peek()?.cloned())
     }
 
@@ -294,6 +320,11 @@ impl<T> TaskFuture<T> {
         let kind = TaskErrorKind::Cancelled(reason.into());
         task::cancel(self.handle(), self.handle().head().failure(kind))
     }
+}
+
+#[cfg(feature = "ranks")]
+fn is_done_elsewhere(task: &Handle) -> bool {
+    task.head().is_afar() && task::ask_afar(task.head(), task::Afar::IsDone)
 }
 
 fn waited(waited: Waited) -> Result<(), TaskError> {

@@ -4,12 +4,17 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+#[cfg(feature = "ranks")]
+use std::sync::OnceLock;
 
 use signal_hook::low_level;
 
 use super::event_loop;
 use super::signal::{SIGNALS, Signal};
+#[cfg(feature = "ranks")]
+use crate::primitive::atomic::AtomicBool;
 use crate::primitive::atomic::{AtomicU8, Ordering};
+use crate::primitive::lock::Mutex;
 
 /// Nothing was changed.
 const UNTOUCHED: u8 = 0;
@@ -19,14 +24,30 @@ const INSTEAD_OF_DEFAULT: u8 = 1;
 const BESIDE_ANOTHER: u8 = 2;
 
 static HANDLED: [AtomicU8; SIGNALS] = [const { AtomicU8::new(UNTOUCHED) }; SIGNALS];
+/// Held while a handler is registered.
+static REGISTERING: Mutex<()> = Mutex::new(());
 
-/// Has `signal` told to those who listen, from now on. To be called under a lock.
+/// Who is told when a signal is about to end the process.
+#[cfg(feature = "ranks")]
+static BEFORE_END: OnceLock<Before> = OnceLock::new();
+/// One of his signals has come, whatever became of it.
+#[cfg(feature = "ranks")]
+static TO_END: AtomicBool = AtomicBool::new(false);
+
+#[cfg(feature = "ranks")]
+struct Before {
+    signals: [Signal; 3],
+    told: fn(),
+}
+
+/// Has `signal` told to those who listen, from now on.
 ///
 /// # Errors
 /// The system, or good sense, refuses.
 pub(super) fn handle(signal: Signal) -> io::Result<()> {
+    let _registering = REGISTERING.lock();
     let handled = &HANDLED[signal.index()];
-    // ORDERING: Relaxed; changed under the caller's lock.
+    // ORDERING: Relaxed; changed under the lock.
     if handled.load(Ordering::Relaxed) != UNTOUCHED {
         return Ok(());
     }
@@ -45,11 +66,46 @@ pub(super) fn handle(signal: Signal) -> io::Result<()> {
     registered.map(drop)
 }
 
+/// Has `told` called when one of these signals is about to end the process, once in its life; it runs in a handler. The
+/// signals do what they did before.
+///
+/// # Errors
+/// The system refuses.
+#[cfg(feature = "ranks")]
+pub(crate) fn before_end_by(signals: [Signal; 3], told: fn()) -> io::Result<()> {
+    BEFORE_END.get_or_init(|| Before { signals, told });
+    signals.into_iter().try_for_each(handle)
+}
+
+/// Whether one of the signals of [`before_end_by`] has come.
+#[cfg(feature = "ranks")]
+pub(crate) fn was_to_end() -> bool {
+    // ORDERING: Relaxed; a lone flag.
+    TO_END.load(Ordering::Relaxed)
+}
+
+/// Runs in the handler.
+#[cfg(feature = "ranks")]
+fn tell_before_end(signal: Signal, ends: bool) {
+    if let Some(before) = BEFORE_END.get()
+        && before.signals.contains(&signal)
+    {
+        // ORDERING: Relaxed; as in `was_to_end`.
+        TO_END.store(true, Ordering::Relaxed);
+        if ends {
+            (before.told)();
+        }
+    }
+}
+
 /// Runs in the handler.
 fn act(signal: Signal) {
     let is_told = event_loop::running().is_some_and(|of| of.deliver(signal));
     // ORDERING: Relaxed; as in `handle`.
-    if !is_told && HANDLED[signal.index()].load(Ordering::Relaxed) == INSTEAD_OF_DEFAULT {
+    let ends = !is_told && HANDLED[signal.index()].load(Ordering::Relaxed) == INSTEAD_OF_DEFAULT;
+    #[cfg(feature = "ranks")]
+    tell_before_end(signal, ends);
+    if ends {
         // Takes SIGIO for one that is ignored.
         if signal.raw() == libc::SIGIO || low_level::emulate_default_handler(signal.raw()).is_err() {
             end_by(signal);

@@ -34,6 +34,8 @@ mod waiting;
 mod watched;
 
 pub(crate) use after::{TimerKey, after, cancel};
+#[cfg(feature = "ranks")]
+pub(crate) use handler::{before_end_by, was_to_end};
 pub use signal::Signal;
 pub use signals::{NextSignal, Signals};
 pub(crate) use time::next_tick;

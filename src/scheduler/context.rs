@@ -12,6 +12,8 @@ use super::worker::Worker;
 use crate::counters::Counters;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::task::{Header, NUMBER, Priority, with_class};
+#[cfg(feature = "ranks")]
+use crate::task::{Ready, turn_of};
 
 /// Ids a thread takes from the process at once.
 const ID_BLOCK: u64 = 4096;
@@ -64,6 +66,12 @@ pub(crate) struct Local {
     counters: Cell<*const Counters>,
     /// The executor and its count of sleeps when nobody was found idle in any other domain.
     pub(super) found_nobody: Cell<(u32, u64)>,
+    /// The task that it waits for and that lacks what comes from elsewhere; the same, once it has seen to the message that
+    /// brought that.
+    #[cfg(feature = "ranks")]
+    pub(super) awaited: Cell<Option<NonNull<Header>>>,
+    #[cfg(feature = "ranks")]
+    pub(super) supplied: Cell<Option<Ready>>,
 }
 
 thread_local! {
@@ -82,6 +90,10 @@ thread_local! {
             counted_for: Cell::new(u64::MAX),
             counters: Cell::new(std::ptr::null()),
             found_nobody: Cell::new((u32::MAX, 0)),
+            #[cfg(feature = "ranks")]
+            awaited: Cell::new(None),
+            #[cfg(feature = "ranks")]
+            supplied: Cell::new(None),
         }
     };
 }
@@ -365,6 +377,16 @@ impl Local {
         let claimed = outside.claim(std::ptr::from_ref(self).addr());
         self.counters.set(claimed.map_or(std::ptr::null(), std::ptr::from_ref));
         self.counted_for.set(u64::from(executor));
+    }
+
+    /// A number of who acts on this thread: of the actor whose turn it is in, of its task, else its own.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn sender(&self) -> u64 {
+        match self.tasks().next() {
+            // SAFETY: a task on the stack is kept by its runner, and so is the actor whose message it is.
+            Some(task) => unsafe { turn_of(task).unwrap_or(task).as_ref() }.raw_id,
+            None => u64::MAX - self.shard() as u64,
+        }
     }
 
     /// A number of this thread's below [`SHARDS`], to spread outsiders over inboxes and counters.

@@ -57,7 +57,7 @@ pub(crate) fn detach(task: Handle) {
         return;
     }
     let own = local(|local| {
-        let registry = local.registry().filter(|registry| registry.id == task.head().executor)?;
+        let registry = local.registry().filter(|registry| task.head().is_of(registry.id))?;
         Some(registry.detached.roll())
     });
     match own {

@@ -244,6 +244,12 @@ impl Registry {
             || view.others().any(View::has_work)
     }
 
+    /// How many workers have nothing to do, as far as can be told from here.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn idle_workers(&self) -> usize {
+        self.domains.iter().map(|domain| domain.idle.count()).sum()
+    }
+
     /// Has somebody woken in every domain that has work.
     pub(super) fn notify_if_work(&self) {
         for domain in 0..self.domains.count() {

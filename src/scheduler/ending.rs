@@ -96,7 +96,7 @@ impl Ending {
 }
 
 /// Whether every task that was made is done.
-fn quiescent<'a, I: Iterator<Item = &'a Counters>>(counters: impl Fn() -> I) -> bool {
+pub(super) fn quiescent<'a, I: Iterator<Item = &'a Counters>>(counters: impl Fn() -> I) -> bool {
     // Pairs with the fence of `Idle::notify` in every submit: either the submitter, behind it, sees the phase that the
     // caller has seen, or the sum of the created has his task.
     fence(Ordering::SeqCst);

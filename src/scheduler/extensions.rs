@@ -18,7 +18,7 @@ impl Extensions {
     }
 
     /// Lets go of all values, which may lead back to the executor.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let all = std::mem::take(&mut *self.0.lock());
         // One by one: a panic in the drop of one must not keep the others.
         all.into_values().for_each(|value| crate::panics::catch_drop(|| drop(value)));

@@ -44,6 +44,8 @@ mod outstanding;
 #[cfg(not(heist_loom))]
 mod pace;
 #[cfg(not(heist_loom))]
+mod progress;
+#[cfg(not(heist_loom))]
 mod registry;
 #[cfg(not(heist_loom))]
 mod resources;
@@ -90,12 +92,19 @@ pub(crate) use context::{Local, is_worker_thread, local};
 #[cfg(not(heist_loom))]
 pub(crate) use detached::{ErrorHook, detach};
 pub(crate) use ending::Phase;
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub(crate) use extensions::Extensions;
 #[cfg(not(heist_loom))]
 pub(crate) use interrupt::sleep_unless_cancelled;
 #[cfg(not(heist_loom))]
 pub(crate) use observe::{SeenTask, SeenThread};
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub(crate) use outstanding::FromAfar;
 #[cfg(not(heist_loom))]
 pub(crate) use pace::Search;
+#[cfg(not(heist_loom))]
+#[cfg_attr(not(feature = "ranks"), allow(unused_imports))]
+pub(crate) use progress::Progress;
 #[cfg(not(heist_loom))]
 pub(crate) use registry::{Registry, Settings};
 #[cfg(not(heist_loom))]

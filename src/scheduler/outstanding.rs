@@ -4,8 +4,12 @@ use std::collections::HashSet;
 use std::ptr::NonNull;
 
 use crate::error::TaskError;
+#[cfg(feature = "ranks")]
+use crate::error::TaskId;
 use crate::primitive::Padded;
 use crate::primitive::lock::Mutex;
+#[cfg(feature = "ranks")]
+use crate::task::Afar;
 use crate::task::{self, Header};
 
 /// Locks over which the promises are spread.
@@ -17,13 +21,28 @@ struct Entry(NonNull<Header>);
 // SAFETY: only `cancel` follows the pointer, as told there.
 unsafe impl Send for Entry {}
 
+/// Who keeps the claims of tasks that lack what comes from elsewhere.
+#[cfg(feature = "ranks")]
+pub(crate) trait FromAfar: Send + Sync {
+    /// What has become of one of them; whether its value is there, elsewhere.
+    fn told(&self, task: TaskId, what: Afar<'_>) -> bool;
+    /// Ends those with `error` of which `which` is true.
+    fn cancel(&self, error: &TaskError, which: &dyn Fn(&Header) -> bool);
+}
+
 pub(crate) struct Outstanding {
+    #[cfg(feature = "ranks")]
+    pub(crate) afar: std::sync::OnceLock<Box<dyn FromAfar>>,
     shards: Box<[Padded<Mutex<HashSet<Entry>>>]>,
 }
 
 impl Outstanding {
     pub(super) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Padded(Mutex::new(HashSet::new()))).collect() }
+        Self {
+            #[cfg(feature = "ranks")]
+            afar: std::sync::OnceLock::new(),
+            shards: (0..SHARDS).map(|_| Padded(Mutex::new(HashSet::new()))).collect(),
+        }
     }
 
     fn shard(&self, task: NonNull<Header>) -> &Mutex<HashSet<Entry>> {
@@ -60,6 +79,10 @@ impl Outstanding {
             for list in ended {
                 task::fire(list, Some(error.clone()), task::schedule);
             }
+        }
+        #[cfg(feature = "ranks")]
+        if let Some(afar) = self.afar.get() {
+            afar.cancel(error, &which);
         }
     }
 }

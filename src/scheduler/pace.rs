@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::inbox::Inbox;
 use crate::primitive::hint::spin_loop;
 
 /// Pauses of the core between two looks into the own inbox: 30 to 100 ns.
@@ -32,6 +31,11 @@ impl Search {
     /// Whether it follows what happens.
     pub(super) fn is_adaptive(self) -> bool {
         self.least != self.most
+    }
+
+    /// How long it is before anything was learnt.
+    pub(super) fn first(self) -> Duration {
+        self.first
     }
 
     const fn fixed(time: Duration) -> Self {
@@ -69,14 +73,14 @@ impl Pace {
     }
 }
 
-/// The time between two searches; it ends early when something comes into the inbox. Plain reads of a line that is the
-/// reader's own until somebody pushes.
-pub(super) fn watch(inbox: &Inbox) {
+/// The time between two searches; it ends early when something comes. Plain reads of lines that are the reader's own until
+/// somebody writes there.
+pub(super) fn watch(has_come: impl Fn() -> bool) {
     for _ in 0..GLANCES {
         for _ in 0..PAUSES {
             spin_loop();
         }
-        if !inbox.is_empty() {
+        if has_come() {
             return;
         }
     }

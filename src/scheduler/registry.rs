@@ -1,6 +1,7 @@
 //! What the threads of one executor share.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::context::{Local, local};
@@ -17,6 +18,7 @@ use super::observe::Roster;
 use super::outside::Outside;
 use super::outstanding::Outstanding;
 use super::pace::Search;
+use super::progress::Progress;
 use super::resources::Resources;
 use super::restart::Mark;
 use super::seating::Seating;
@@ -27,12 +29,16 @@ use super::stuck::Stuck;
 use super::worker::Worker;
 use crate::counters::Counters;
 use crate::counters::ledger::Ledger;
+#[cfg(feature = "ranks")]
+use crate::error::TaskId;
 use crate::error::{CancelReason, Error, ErrorKind, TaskError, TaskErrorKind};
 use crate::panics;
 use crate::primitive::atomic::AtomicUsize;
 use crate::primitive::deque::Deque;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::sync::Arc;
+#[cfg(feature = "ranks")]
+use crate::task::Afar;
 use crate::task::{self, Ended, Home, Needs, Number, Ready, Roll, Schedule};
 
 type Hook = Box<dyn Fn(usize) + Send + Sync>;
@@ -80,6 +86,8 @@ pub(crate) struct Registry {
     pub(super) interrupts: Interrupts,
     /// What the layers above keep here.
     pub(crate) extensions: Extensions,
+    /// What brings work from other ranks, once there are some.
+    pub(super) progress: OnceLock<Box<dyn Progress>>,
     /// Itself, for the threads it makes.
     this: std::sync::Weak<Self>,
     /// Handles of the executor; the last one to go closes it.
@@ -142,6 +150,7 @@ impl Registry {
             resources: Resources::new(settings.resources.clone()),
             interrupts: Interrupts::default(),
             extensions: Extensions::default(),
+            progress: OnceLock::new(),
             this: this.clone(),
             handles: AtomicUsize::new(1),
             threads: Mutex::new(Vec::new()),
@@ -440,6 +449,10 @@ impl Schedule for Registry {
     }
     fn discarded(&self) {
         self.count(|counters| &counters.discarded);
+    }
+    #[cfg(feature = "ranks")]
+    fn afar(&self, task: TaskId, what: Afar<'_>) -> bool {
+        self.outstanding.afar.get().is_some_and(|afar| afar.told(task, what))
     }
     fn roll(&self) -> Arc<dyn Roll> {
         self.detached.roll()

@@ -34,7 +34,7 @@ impl Registry {
         show: impl FnOnce(&Handle),
     ) -> Typed<W::Output> {
         let mut foreign = false;
-        work.show_inputs(&mut |input| foreign |= input.head().executor != self.id);
+        work.show_inputs(&mut |input| foreign |= !input.head().is_input_of(self.id));
         if foreign {
             return task::with_error(self.birth(location), TaskError::new(TaskErrorKind::ForeignFuture));
         }

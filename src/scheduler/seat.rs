@@ -38,6 +38,15 @@ impl<W> Seat<W> {
         worker
     }
 
+    /// A returning thread gets the seat if that is free; else it goes on returning.
+    pub(super) fn take_back(&self, tell: impl FnOnce(bool)) -> Option<W> {
+        let mut seat = self.0.lock();
+        let worker = seat.vacant.take()?;
+        seat.returning -= 1;
+        tell(seat.returning != 0);
+        Some(worker)
+    }
+
     /// A returning thread leaves its core again; it gets the seat if that is free.
     pub(super) fn stop_returning(&self, tell: impl FnOnce(bool)) -> Option<W> {
         let mut seat = self.0.lock();

@@ -2,6 +2,8 @@
 
 use super::context::local;
 use super::ending::Phase;
+#[cfg(feature = "ranks")]
+use super::ending::quiescent;
 use super::idle::Workers;
 use super::registry::Registry;
 use crate::panics;
@@ -27,10 +29,21 @@ impl Registry {
         self.end_if_quiescent();
     }
 
+    /// Whether the end must not be waited for here.
+    pub(crate) fn may_not_wait(&self) -> bool {
+        self.is_forked() || local(|local| local.serves(self)) || panics::is_aside()
+    }
+
+    /// Whether every task that was made is done, for now.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn is_quiet(&self) -> bool {
+        quiescent(|| self.counters())
+    }
+
     /// Waits until every task is done and every thread has left. From one of the executor's own threads, or from what
     /// heist has called in the middle of a task's end: returns at once, since that is itself waited for.
     pub(crate) fn join(&self) {
-        if self.is_forked() || local(|local| local.serves(self)) || panics::is_aside() {
+        if self.may_not_wait() {
             return;
         }
         let mut ended = self.ended.lock();

@@ -183,6 +183,11 @@ impl Slot {
         self.seat.come_back(|are_some| self.ask(RETURNING, are_some))
     }
 
+    /// See [`Seat::take_back`].
+    pub(super) fn take_back(&self) -> Option<Box<Worker>> {
+        self.seat.take_back(|are_some| self.ask(RETURNING, are_some))
+    }
+
     /// See [`Seat::stop_returning`].
     pub(super) fn stop_returning(&self) -> Option<Box<Worker>> {
         self.seat.stop_returning(|are_some| self.ask(RETURNING, are_some))

@@ -19,6 +19,9 @@ use crate::task::{
 
 /// Batches that are made for a worker when there are too few tasks for full ones.
 const PARTS: usize = 8;
+/// Tasks that are not worth a batch.
+#[cfg(feature = "ranks")]
+const FEW: usize = 4;
 
 impl Registry {
     /// Runs a started task on this thread.
@@ -154,6 +157,30 @@ impl Registry {
     /// Makes a task that nobody has a handle of and queues it, first in line if it is of no `class`. From outside of a cancelling executor,
     /// which may have no worker left to find it, `work` is dropped at once.
     pub(crate) fn submit_next<W: Work>(&self, location: &'static Location<'static>, class: Priority, work: W) {
+        self.submit_unwanted(location, class, work, |task| {
+            if class == Priority::NORMAL {
+                self.queue_next(task);
+            } else {
+                self.use_shelves();
+                self.queue(task);
+            }
+        });
+    }
+
+    /// As [`submit_next`](Self::submit_next), of no class and in line as always.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn submit_loose<W: Work>(&self, location: &'static Location<'static>, work: W) {
+        self.submit_unwanted(location, Priority::NORMAL, work, |task| self.queue(task));
+    }
+
+    #[inline]
+    fn submit_unwanted<W: Work>(
+        &self,
+        location: &'static Location<'static>,
+        class: Priority,
+        work: W,
+        queue: impl FnOnce(Ready),
+    ) {
         self.count_created(1);
         if !local(|local| local.serves(self)) {
             // Pairs with the fence of whoever sums (`ending`): either the phase is seen here, or the count above is seen
@@ -164,13 +191,7 @@ impl Registry {
                 return panics::catch_drop(|| drop(work));
             }
         }
-        let task = task::ready_unwanted(self.birth_of(location, Some(class)), work);
-        if class == Priority::NORMAL {
-            self.queue_next(task);
-        } else {
-            self.use_shelves();
-            self.queue(task);
-        }
+        queue(task::ready_unwanted(self.birth_of(location, Some(class)), work));
         // As in `withdraw_if_late`; without a handle, all that lies there is cancelled.
         if self.phase() >= Phase::Cancelling && !local(|local| local.serves(self)) {
             self.cancel_inboxes();
@@ -214,7 +235,7 @@ impl Registry {
     #[inline]
     fn admit_after(&self, inputs: &impl Held) -> Result<(), TaskError> {
         let mut foreign = false;
-        inputs.visit(&mut |input| foreign |= input.head().executor != self.id);
+        inputs.visit(&mut |input| foreign |= !input.head().is_input_of(self.id));
         if foreign {
             return Err(TaskError::new(TaskErrorKind::ForeignFuture));
         }
@@ -280,6 +301,25 @@ impl Registry {
             tasks.iter().for_each(|task| self.withdraw_if_late(task.handle()));
         }
         tasks
+    }
+
+    /// Queues a task that has got what it lacked from elsewhere, unless the calling thread waits for just that.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn queue_supplied(&self, tasks: &mut Vec<Ready>) {
+        local(|local| {
+            if let Some(awaited) = local.awaited.get()
+                && local.serves(self)
+                && let Some(own) = tasks.iter().position(|task| task.0 == awaited)
+            {
+                local.supplied.set(Some(tasks.swap_remove(own)));
+            }
+        });
+        if tasks.len() < FEW {
+            return tasks.drain(..).for_each(|task| self.queue(task));
+        }
+        let here = local(|local| self.domain_here(local));
+        let (near, batches) = self.queue_in_batches(here, std::mem::take(tasks));
+        self.idle(near).notify_many(near.worker, batches, self.view(near.domain));
     }
 
     /// Queues ready tasks on a domain, in batches: where, and how many. Nobody is woken.

@@ -6,6 +6,7 @@ use super::blocked;
 use super::context::{Local, local};
 use super::drive::run_own_batch;
 use super::entry::{Batch, Opened};
+use super::progress::{Attending, Stayed, stay};
 use super::registry::Registry;
 use super::slot::TIMED;
 use super::spare::HandOver;
@@ -15,6 +16,8 @@ use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::hint::spin_loop;
 use crate::primitive::park::Parker;
 use crate::primitive::sync::Arc;
+#[cfg(feature = "ranks")]
+use crate::task::Phase;
 use crate::task::{self, Action, Finisher, Handle, Help, Listener, Ready, Schedule, Started, Where};
 
 /// Looks at a task that runs elsewhere before the core is lent: a few microseconds, less than a hand-over costs.
@@ -66,7 +69,7 @@ fn wait_long(task: &Handle, deadline: Option<Instant>) -> Waited {
     if is_elsewhere(task) {
         return Waited::Forked;
     }
-    let helps = deadline.is_none() && local(|local| local.registry().is_some_and(|own| own.id == task.head().executor));
+    let helps = deadline.is_none() && local(|local| local.registry().is_some_and(|own| task.head().is_of(own.id)));
     if !helps {
         return block_on(task, deadline);
     }
@@ -79,7 +82,7 @@ fn wait_long(task: &Handle, deadline: Option<Instant>) -> Waited {
 pub(crate) fn help_ready(task: &Handle) {
     local(|local| {
         if let Some(registry) = local.registry()
-            && registry.id == task.head().executor
+            && task.head().is_of(registry.id)
             && local.may_help()
             && !registry.is_forked()
             && !is_pressed(local, registry, task)
@@ -198,6 +201,11 @@ fn wait_helping(task: &Handle) -> Waited {
             Help::Input(input) => inputs.push(input),
             Help::Again => spin_loop(),
             Help::Turn(subject) if take_turn(subject, top, true) => {}
+            #[cfg(feature = "ranks")]
+            Help::Wait if top.head().is_afar() => match await_supply(top) {
+                Waited::Done => {}
+                other => return other,
+            },
             Help::Turn(_) | Help::Wait => match block_on(top, None) {
                 Waited::Done => {}
                 other => return other,
@@ -208,7 +216,7 @@ fn wait_helping(task: &Handle) -> Waited {
 
 /// Whether this thread may run tasks of the executor of `task` while it waits.
 pub(crate) fn may_help(task: &Handle) -> bool {
-    local(|local| local.registry().is_some_and(|own| own.id == task.head().executor && local.may_help()))
+    local(|local| local.registry().is_some_and(|own| task.head().is_of(own.id) && local.may_help()))
 }
 
 /// Runs `task`, if nobody has begun it, or an input that it misses; false when there is nothing to run.
@@ -293,10 +301,34 @@ impl Finisher for Helping<'_> {
     }
 }
 
+/// Blocks until `task` is done, or has what it lacked and may be run. If this thread sees to the message that brings it, the
+/// task is run right here.
+#[cfg(feature = "ranks")]
+fn await_supply(task: &Handle) -> Waited {
+    let is_settled = || task.head().state.load().phase() != Phase::Running;
+    local(|local| local.awaited.set(Some(task.task())));
+    let waited = block(task, None, |parker| Some(sleep(parker, None, is_settled))).unwrap_or(Waited::Done);
+    let supplied = local(|local| {
+        local.awaited.set(None);
+        local.supplied.take()
+    });
+    if let Some(task) = supplied {
+        local(|local| match local.registry() {
+            Some(registry) => {
+                if let Some(started) = task::start(task) {
+                    run_here(registry, started);
+                }
+            }
+            None => task::schedule(task),
+        });
+    }
+    waited
+}
+
 /// Blocks until `task` is done, or the deadline.
 fn block_on(task: &Handle, deadline: Option<Instant>) -> Waited {
     let done = || task.head().state.load().is_done();
-    if spin(done) {
+    if spin_attending(done) {
         return Waited::Done;
     }
     block(task, deadline, |parker| Some(sleep(parker, deadline, done))).unwrap_or(Waited::Done)
@@ -335,7 +367,7 @@ fn block(task: &Handle, deadline: Option<Instant>, sleep: impl FnOnce(&Parker) -
         Err(_) => Some(Waited::Done),
         Ok(()) => sleep(&parker),
     };
-    if waited != Some(Waited::Done) && listener.cancel() {
+    if (waited != Some(Waited::Done) || !done()) && listener.cancel() {
         task::withdraw(task.head());
     }
     drop(note);
@@ -349,12 +381,26 @@ pub(super) fn spin(done: impl Fn() -> bool) -> bool {
     })
 }
 
+/// As [`spin`]; a thread on its seat sees to what comes from other ranks meanwhile.
+fn spin_attending(done: impl Fn() -> bool) -> bool {
+    local(|local| match local.registry().and_then(Registry::progress).filter(|_| local.worker().is_some()) {
+        None => spin(done),
+        Some(progress) => {
+            let _attending = Attending::new(progress);
+            spin(|| progress.has_some() && progress.poll() && done() || done())
+        }
+    })
+}
+
 /// Sleeps until `parker` is woken; a thread of an executor lends its core meanwhile.
 pub(crate) fn sleep(parker: &Parker, deadline: Option<Instant>, done: impl Fn() -> bool) -> Waited {
     local(|local| match local.registry() {
         None => doze(parker, deadline),
         Some(_) if local.has_seceded() => doze(parker, deadline),
         Some(registry) => {
+            if let Stayed::Over(waited) = stay(local, registry, parker, deadline, &done) {
+                return waited;
+            }
             let Some(worker) = leave_seat(local, registry) else {
                 let waited = doze(parker, deadline);
                 come_back(local, registry);
@@ -362,6 +408,8 @@ pub(crate) fn sleep(parker: &Parker, deadline: Option<Instant>, done: impl Fn() 
             };
             // The cap is reached: the wait stays where it is, with the seat.
             local.sit(worker);
+            // A wake that was meant for this worker must not be lost with it.
+            registry.notify_if_work();
             match deadline {
                 Some(_) => doze(parker, deadline),
                 None => local.asleep(|| registry.stuck.sleep(registry, parker, done)),

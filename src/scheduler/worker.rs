@@ -10,6 +10,7 @@ use super::ending::Phase;
 use super::entry::{Batch, Entry, Opened};
 use super::inbox::Inbox;
 use super::pace::{Pace, watch};
+use super::progress::{Attending, Progress};
 use super::registry::{Registry, Settings};
 use super::slot::{Slot, TIMED};
 use super::victim::{Random, Victims};
@@ -223,6 +224,7 @@ impl Worker {
         if finds.is_multiple_of(LOOK) {
             self.look_at_clock(registry, LOOK);
         }
+        registry.glance_at_progress();
         if finds.is_multiple_of(2 * FAIR)
             && let Steal::Success(task) = registry.slots[self.index].stealer.steal()
         {
@@ -417,6 +419,7 @@ impl Worker {
     fn search_and_sleep(&self, registry: &Registry, mut since: Instant) -> Option<Entry> {
         let idle = registry.idle(self.near);
         let view = registry.view(self.near.domain);
+        let attending = registry.progress().map(Attending::new);
         let mut searching = !self.pace.time().is_zero() && idle.start_search();
         loop {
             if searching && let Some(found) = self.search(registry, since) {
@@ -425,7 +428,11 @@ impl Worker {
             }
             if idle.park(self.near.worker, searching, || registry.has_work_for(self) || self.must_leave(registry)) {
                 self.counters.parked.bump(1);
-                local(|local| local.asleep(|| self.sleep(registry)));
+                let was_called = local(|local| local.asleep(|| self.sleep(registry, attending.as_ref())));
+                // A waker has counted this worker as searching; who woke by himself does so himself, unless one comes now.
+                if !was_called && !idle.unpark(self.near.worker) {
+                    registry.slots[self.index].parker.sleep();
+                }
                 self.woken_at.set(self.counters.executed.read());
             }
             searching = true;
@@ -437,7 +444,11 @@ impl Worker {
     /// other domains last: whoever sits there comes first.
     fn search(&self, registry: &Registry, since: Instant) -> Option<Option<Entry>> {
         let inbox = registry.inbox(self.near);
+        let progress = registry.progress();
         loop {
+            if let Some(progress) = progress {
+                progress.poll();
+            }
             if let Some(task) = self.find(registry) {
                 return Some(Some(task));
             }
@@ -458,18 +469,31 @@ impl Worker {
             if is_over {
                 return None;
             }
-            watch(inbox);
+            watch(|| !inbox.is_empty() || progress.is_some_and(Progress::has_some));
         }
     }
 
     /// Sleeps until woken, counted as searching by the waker; when that takes long, brings its memory home. While the
     /// executor closes, wakes by itself now and then to see whether the last task has ended on a thread that is no worker.
-    fn sleep(&self, registry: &Registry) {
+    /// False when it has woken by itself, because something came from other ranks.
+    fn sleep(&self, registry: &Registry, attending: Option<&Attending<'_>>) -> bool {
         let slot = &registry.slots[self.index];
+        // Whether the sleep is over, and if so, whether by a waker.
+        let sleep_until = |time: Option<Instant>| match (attending, time) {
+            (Some(attending), _) => {
+                let [was_called] = attending.listen(self.index, [&slot.parker], time);
+                (was_called || registry.progress().is_some_and(Progress::has_some)).then_some(was_called)
+            }
+            (None, Some(time)) => slot.parker.sleep_until(time).then_some(true),
+            (None, None) => {
+                slot.parker.sleep();
+                Some(true)
+            }
+        };
         let mut pause = TIDY;
         while registry.phase() == Phase::Open {
-            if slot.parker.sleep_until(Instant::now() + pause) {
-                return;
+            if let Some(was_called) = sleep_until(Some(Instant::now() + pause)) {
+                return was_called;
             }
             task::rest();
             // One worker goes on looking while there is memory that others may give back any time.
@@ -479,18 +503,21 @@ impl Worker {
             pause = (2 * pause).min(TIDY_MOST);
         }
         loop {
-            if registry.phase() == Phase::Open {
-                return slot.parker.sleep();
-            }
-            if slot.parker.sleep_until(Instant::now() + CLOSING_LOOK) {
-                return;
+            let time = (registry.phase() != Phase::Open).then(|| Instant::now() + CLOSING_LOOK);
+            if let Some(was_called) = sleep_until(time) {
+                return was_called;
             }
             registry.end_if_quiescent();
         }
     }
 
+    /// How long it would search before it sleeps.
+    pub(super) fn search_time(&self) -> Duration {
+        self.pace.time()
+    }
+
     /// Whether the thread must look at its seat before it goes on.
-    fn must_leave(&self, registry: &Registry) -> bool {
+    pub(super) fn must_leave(&self, registry: &Registry) -> bool {
         if registry.phase() != Phase::Open {
             registry.end_if_quiescent();
         }

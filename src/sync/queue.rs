@@ -91,6 +91,11 @@ impl<T> PutError<T> {
         &self.error
     }
 
+    #[cfg(feature = "ranks")]
+    pub(crate) fn new(value: T, error: TaskError) -> Self {
+        Self { value, error }
+    }
+
     fn of(failed: Failed<T>) -> Self {
         match failed {
             Failed::Refused(value) => Self { value, error: closed() },
@@ -379,6 +384,12 @@ impl<T> Queue<T> {
         drop(state);
         fire_all(wakes);
         items.into()
+    }
+
+    /// Puts items that were got to the front again, for whom they are.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn give_back(&self, items: Vec<T>) {
+        self.getters().pass_on(items);
     }
 
     fn pop(&self) -> Option<T> {

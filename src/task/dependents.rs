@@ -4,6 +4,8 @@ use std::ptr::NonNull;
 
 use super::cell;
 use super::handle::finished;
+#[cfg(feature = "ranks")]
+use super::header::Afar;
 use super::header::{Header, Ready};
 use super::home;
 use super::listener::Listener;
@@ -79,6 +81,8 @@ impl Node {
 
 /// Puts a listener into the list of `task`; the list owns one count of it until it fires or is swept.
 pub(crate) fn listen(task: &Header, listener: &Arc<Listener>) -> Result<(), Snapshot> {
+    #[cfg(feature = "ranks")]
+    task.want();
     let node = Listener::into_node(listener.clone());
     // SAFETY: `into_node` gave the list a count, so the node outlives its stay there.
     task.state.push(node, |next| unsafe { (*node).next.set(next) }).inspect_err(|_| {
@@ -199,6 +203,8 @@ pub(crate) unsafe fn fail_giving(
     // SAFETY: the caller's promise.
     let head = unsafe { task.as_ref() };
     let is_cancelled = head.vtable.rule.is_some() && error.is_cancelled();
+    #[cfg(feature = "ranks")]
+    let told = head.is_afar().then(|| error.clone());
     let word = error.into_word();
     let (done, untaken) = match head.state.cancel(word) {
         Cancel::Cancelled { list, started, unwanted } => {
@@ -217,6 +223,11 @@ pub(crate) unsafe fn fail_giving(
     let list = done?;
     if is_cancelled && let Some(kept) = head.take_recipe() {
         recipe(kept);
+    }
+    #[cfg(feature = "ranks")]
+    if let Some(error) = told {
+        // SAFETY: as below.
+        unsafe { home::tell_afar(head, Afar::Ended(&error)) };
     }
     // SAFETY: until this call the task counts as unfinished.
     unsafe { finished(head) };

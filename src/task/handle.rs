@@ -4,6 +4,8 @@ use std::ptr::NonNull;
 
 use super::cell;
 use super::dependents::{error_of, fire, give_back};
+#[cfg(feature = "ranks")]
+use super::header::Afar;
 use super::header::{Header, Ready, Role};
 use super::home;
 use super::nest::{self, Deferred};
@@ -209,8 +211,16 @@ fn release(task: NonNull<Header>) {
 pub(super) unsafe fn release_one(task: NonNull<Header>) {
     // SAFETY: `retire`, below, is what gives the memory up.
     let head = unsafe { task.as_ref() };
+    #[cfg(feature = "ranks")]
+    let afar = (head.is_afar() && !head.state.load().is_done()).then(|| (head.id(), home::keep(head)));
     match head.state.abandon() {
-        Abandon::Running => return,
+        Abandon::Running => {
+            #[cfg(feature = "ranks")]
+            if let Some((id, home)) = afar {
+                home.afar(id, Afar::Abandoned);
+            }
+            return;
+        }
         Abandon::Released(list) => {
             // SAFETY: the task never starts now; the closure is the releaser's.
             unsafe { (head.vtable.drop_closure)(task) };

@@ -11,6 +11,8 @@ use super::listener::Roll;
 use super::recycle::Class;
 use super::rule::{Ended, Needs};
 use super::state::{Outcome, State};
+#[cfg(feature = "ranks")]
+use crate::error::{TaskError, TaskId};
 use crate::primitive::atomic::{AtomicI32, AtomicU32};
 use crate::primitive::cell::{Cell, Witness};
 
@@ -30,9 +32,29 @@ pub(crate) trait Schedule: Send + Sync {
     fn finished(&self);
     /// Counts a result that came after its task was cancelled.
     fn discarded(&self);
+    /// What has become of a task that lacks what comes from elsewhere; whether its value is elsewhere.
+    #[cfg(feature = "ranks")]
+    fn afar(&self, task: TaskId, what: Afar<'_>) -> bool {
+        let _ = (task, what);
+        false
+    }
     /// Where its detached tasks are listed.
     #[cfg(not(heist_loom))]
     fn roll(&self) -> std::sync::Arc<dyn Roll>;
+}
+
+/// What becomes of a task that lacks what comes from elsewhere.
+#[cfg(feature = "ranks")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Afar<'a> {
+    /// Somebody waits for its value.
+    Wanted,
+    /// It was ended so.
+    Ended(&'a TaskError),
+    /// The last handle is gone.
+    Abandoned,
+    /// Nothing: it is asked whether its value is there, elsewhere.
+    IsDone,
 }
 
 /// What is done with each input.
@@ -103,6 +125,46 @@ pub(crate) struct Header {
 
 #[cfg(all(not(heist_loom), target_pointer_width = "64"))]
 const _: () = assert!(size_of::<Header>() == 56);
+
+#[cfg(feature = "ranks")]
+impl Header {
+    /// Whether it lacks, or once lacked, what comes from elsewhere.
+    #[inline]
+    pub(crate) fn is_afar(&self) -> bool {
+        self.executor & super::home::AFAR != 0
+    }
+
+    /// Says of an unfinished task that somebody waits for its value, if that is to come from elsewhere.
+    #[inline]
+    pub(crate) fn want(&self) {
+        if self.is_afar() {
+            super::home::ask_afar(self, Afar::Wanted);
+        }
+    }
+}
+
+impl Header {
+    /// Whether it is a task of the executor with this number. One that is to come from elsewhere is wanted from then on.
+    #[inline]
+    pub(crate) fn is_input_of(&self, executor: u32) -> bool {
+        #[cfg(feature = "ranks")]
+        if self.executor != executor && self.is_of(executor) {
+            self.want();
+            return true;
+        }
+        self.executor == executor
+    }
+
+    /// Whether it is a task of the executor with this number.
+    #[inline]
+    pub(crate) fn is_of(&self, executor: u32) -> bool {
+        #[cfg(feature = "ranks")]
+        if self.executor == executor | super::home::AFAR {
+            return true;
+        }
+        self.executor == executor
+    }
+}
 
 /// A task whose inputs are done, on its way to a runner; carries the runtime's reference (`HELD`).
 #[derive(Debug, PartialEq, Eq)]

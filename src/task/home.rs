@@ -8,9 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 #[cfg(not(heist_loom))]
 use super::handle::Handle;
 use super::handle::skip;
+#[cfg(feature = "ranks")]
+use super::header::Afar;
 use super::header::{Header, Ready, Schedule};
 #[cfg(not(heist_loom))]
 use super::listener::Listener;
+#[cfg(feature = "ranks")]
+use crate::error::TaskId;
 use crate::fork;
 
 /// A scheduler, under an address that fits a word. It stays while any task of it is unfinished: who finishes one calls
@@ -26,6 +30,8 @@ unsafe impl Sync for Home {}
 pub(crate) const MOST: usize = 1 << 14;
 /// Free places that are left alone while there are fresh ones.
 const RESTING: usize = 1 << 10;
+/// In the number of a task's executor: the task lacks, or once lacked, what comes from elsewhere (`lacking`).
+pub(crate) const AFAR: u32 = 1 << 31;
 
 struct Place {
     home: AtomicPtr<Home>,
@@ -106,7 +112,7 @@ impl Drop for Number {
         // ORDERING: Relaxed; no task that would lead here is unfinished.
         place(self.0).home.store(std::ptr::null_mut(), Ordering::Relaxed);
         let scheduler = census(|census| {
-            census.free.push_back(self.0.wrapping_add(MOST as u32));
+            census.free.push_back(self.0.wrapping_add(MOST as u32) & !AFAR);
             census.schedulers[self.0 as usize % MOST].take()
         });
         // Outside the lock: it may be the last count.
@@ -132,6 +138,25 @@ pub(crate) fn generation(task: &Header) -> u32 {
     place(task.executor).generation.load(Ordering::Relaxed)
 }
 
+/// Tells the scheduler of a task what has become of it, if it lacks what comes from elsewhere.
+///
+/// # Safety
+/// The task is unfinished until this returns.
+#[cfg(feature = "ranks")]
+pub(super) unsafe fn tell_afar(task: &Header, what: Afar<'_>) {
+    if task.is_afar() {
+        // SAFETY: the caller's promise.
+        unsafe { (*of(task).as_ref().0).afar(task.id(), what) };
+    }
+}
+
+/// As [`tell_afar`], of a task that may be finished.
+#[cfg(feature = "ranks")]
+#[cold]
+pub(crate) fn ask_afar(task: &Header, what: Afar<'_>) -> bool {
+    keep(task).afar(task.id(), what)
+}
+
 /// Lets a task run with nobody holding on to it.
 #[cfg(not(heist_loom))]
 pub(crate) fn detach(task: Handle) {
@@ -153,6 +178,11 @@ pub(super) fn keep(task: &Header) -> Kept {
 }
 
 impl Kept {
+    #[cfg(feature = "ranks")]
+    pub(super) fn afar(&self, task: TaskId, what: Afar<'_>) -> bool {
+        self.0.as_ref().is_some_and(|scheduler| scheduler.afar(task, what))
+    }
+
     pub(super) fn ready(&self, task: Ready) {
         match &self.0 {
             Some(scheduler) => scheduler.ready(task),

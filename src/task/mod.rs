@@ -7,6 +7,8 @@ mod handle;
 mod header;
 mod home;
 mod keys;
+#[cfg(any(feature = "ranks", heist_loom))]
+mod lacking;
 mod listener;
 mod make;
 mod message;
@@ -26,15 +28,21 @@ pub(crate) use cell::{Birth, TriesAgain, Work};
 pub(crate) use dependents::{fail, fire, listen, withdraw};
 pub(crate) use handle::Handle;
 pub(crate) use handle::{schedule, skip};
+#[cfg(feature = "ranks")]
+pub(crate) use header::Afar;
 pub(crate) use header::{Header, Ready, Schedule};
 #[cfg(not(heist_loom))]
 pub(crate) use home::MOST as MOST_EXECUTORS;
+#[cfg(feature = "ranks")]
+pub(crate) use home::ask_afar;
 #[cfg(not(heist_loom))]
 pub(crate) use home::detach;
 pub(crate) use home::{Home, Number, generation};
 pub use keys::Key;
 #[cfg(not(heist_loom))]
 pub(crate) use keys::{Crew, Found, Keeper, Keys};
+#[cfg(any(feature = "ranks", heist_loom))]
+pub(crate) use lacking::{Lacking, Receive, lacking};
 pub(crate) use listener::{Action, Listener, Roll};
 pub(crate) use make::Held;
 pub(crate) use make::{

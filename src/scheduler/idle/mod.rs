@@ -111,6 +111,13 @@ impl Idle {
         self.words.counts.load(Ordering::Relaxed)
     }
 
+    /// How many search or sleep, as far as can be told from here.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn count(&self) -> usize {
+        let counts = self.counts();
+        (searching(counts) + parked(counts)) as usize
+    }
+
     fn missed(&self) -> u64 {
         // ORDERING: Relaxed; ordered by the fences of the protocol.
         self.words.missed.load(Ordering::Relaxed)

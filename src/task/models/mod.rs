@@ -5,6 +5,7 @@
 //! freeing before others are done with the task, end a model at once.
 
 mod dependents;
+mod lacks;
 mod life;
 mod lists;
 mod rules;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 
 use super::header::Header;
 use super::{
-    Anywhere, Birth, Finisher, Home, Input, Number, Ready, Schedule, Started, Typed, Unkept, Work, after, cancel, fail,
-    fire, ready, schedule, start, unkept,
+    Anywhere, Birth, Finisher, Home, Input, Lacking, Number, Ready, Receive, Schedule, Started, Typed, Unkept, Work,
+    after, cancel, fail, fire, lacking, ready, schedule, start, unkept,
 };
 use crate::error::{TaskError, TaskErrorKind};
 use crate::primitive::cell::Cell;
@@ -236,6 +237,21 @@ impl World {
             Some(either(a)? + either(b)? + 1)
         };
         after::<Anywhere, _, _, _>(self.birth(), inputs, tolerant, self.closure(sum))
+    }
+
+    /// A task that lacks its number.
+    pub(crate) fn lacking(&self) -> (Lacking<usize>, Typed<Value>) {
+        struct Call<F>(F);
+        impl<F: FnOnce(&usize) -> Outcome + Send + 'static> Receive<usize> for Call<F> {
+            type Output = Value;
+            fn name() -> &'static str {
+                "lacks"
+            }
+            fn receive(self, what: usize) -> Outcome {
+                (self.0)(&what)
+            }
+        }
+        lacking(self.birth(), None, Call(self.closure(|number: &usize| Some(*number))))
     }
 
     pub(crate) fn promise(&self) -> (Unkept<Value>, Typed<Value>) {
