@@ -8,6 +8,8 @@ use crate::executor::Executor;
 use crate::panics::{self, PanicReport};
 use crate::placement::Wanted;
 use crate::primitive::sync::Arc;
+#[cfg(feature = "ranks")]
+use crate::rank;
 use crate::scheduler::{ErrorHook, Registry, Search, Settings, local};
 
 /// The most workers one executor takes.
@@ -98,9 +100,18 @@ pub struct Builder {
     panic_report: PanicReport,
     seed: Option<u64>,
     resources: Vec<(String, u64)>,
+    #[cfg(feature = "ranks")]
+    apart: bool,
 }
 
 impl Builder {
+    /// Not to be a rank of the job that a launcher has started.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
     /// Number of workers, 1 to 4096. By default `HEIST_WORKERS`, else one for each physical core that the process's
     /// affinity mask allows and no other executor uses, cut to the CPU quota of its control group.
     pub fn workers(mut self, workers: usize) -> Self {
@@ -241,8 +252,7 @@ impl Builder {
     /// [`Error::is_host`] when the host's cores cannot be read,
     /// [`Error::is_thread`] when the system refuses a thread.
     pub fn build(self) -> Result<Executor, Error> {
-        let inherited = config::inherited_mask(local(|local| local.registry().is_some()))?;
-        let host = config::host(&inherited)?;
+        let mask = config::inherited_mask(local(|local| local.registry().is_some()))?;
         let workers = match self.workers {
             Some(workers) => Some(workers),
             None => config::workers()?,
@@ -256,12 +266,28 @@ impl Builder {
             Some(seed) => seed,
             None => config::seed()?.unwrap_or(0),
         };
+        #[cfg(feature = "ranks")]
+        let part = if self.apart { rank::Part::default() } else { rank::join(&mask, || config::host(&mask))? };
+        #[cfg(feature = "ranks")]
+        let mask = part.pus.clone().unwrap_or(mask);
+        let host = config::host(&mask)?;
         panics::install(self.panic_report);
         let wanted = Wanted { workers, pin: self.pin, order: self.order, leave_free: self.leave_free };
-        let placement = wanted.place(&host)?;
+        #[cfg_attr(not(feature = "ranks"), expect(unused_mut, reason = "ranks have more to tell"))]
+        let mut placement = wanted.place(&host)?;
         check("workers", placement.seating.cpus.len(), 1, MAX_WORKERS)?;
-        let warnings = host.warnings().iter().cloned();
-        let warnings = warnings.chain(config::shared(&host, &inherited)).chain(placement.warning).collect();
+        #[cfg(feature = "ranks")]
+        let shared = {
+            placement.reasons.extend(part.reason.clone());
+            if part.pus.is_some() {
+                part.warning.clone()
+            } else {
+                config::shared(&host, &mask).or(part.warning.clone())
+            }
+        };
+        #[cfg(not(feature = "ranks"))]
+        let shared = config::shared(&host, &mask);
+        let warnings = host.warnings().iter().cloned().chain(shared).chain(placement.warning).collect();
         let settings = Settings {
             workers: placement.seating.cpus.len(),
             seating: placement.seating,
@@ -278,6 +304,8 @@ impl Builder {
             warnings,
         };
         let registry = Registry::start(settings, Box::new(placement.lease))?;
+        #[cfg(feature = "ranks")]
+        part.enter(&registry)?;
         Ok(Executor::of_new(registry))
     }
 }

@@ -1,8 +1,12 @@
 //! The settings that come from outside the program; the only reader of `HEIST_*` and of what launchers tell.
 
+#[cfg(feature = "ranks")]
+mod launcher;
 mod ranks;
 
 use std::sync::OnceLock;
+#[cfg(feature = "ranks")]
+use std::time::Duration;
 
 use heist_numa::{CpuSet, Topology};
 
@@ -10,8 +14,17 @@ use crate::error::{Error, ErrorKind};
 use crate::primitive::lock::Mutex;
 use crate::primitive::sync::Arc;
 
+#[cfg(feature = "ranks")]
+pub(crate) use launcher::{Launcher, Service};
+#[cfg(feature = "ranks")]
+pub(crate) use ranks::LauncherKind;
+
 /// Spare threads an executor may make, unless the system allows fewer.
 const MAX_SPARE_THREADS: usize = 4096;
+
+/// Seconds that a rank may be stopped for, unless the user says otherwise.
+#[cfg(feature = "ranks")]
+const LOST_AFTER: u64 = 30;
 
 /// A number in the environment; the table of the names is in the crate's documentation.
 fn number<N: std::str::FromStr>(name: &str) -> Result<Option<N>, Error> {
@@ -68,6 +81,38 @@ fn this_host(inherited: &CpuSet) -> Result<Arc<Topology>, Error> {
     Ok(host)
 }
 
+/// What started this process as a rank of a job, if anything has, and `HEIST_LAUNCHER` lets it count.
+///
+/// # Errors
+/// `HEIST_LAUNCHER` is no launcher's name, or that of one that did not start this process.
+#[cfg(feature = "ranks")]
+pub(crate) fn launcher() -> Result<Option<Launcher>, Error> {
+    Launcher::told(text("HEIST_LAUNCHER")?.as_deref(), |name| std::env::var(name).ok())
+}
+
+/// The library of MPI that the user names.
+#[cfg(feature = "ranks")]
+pub(crate) fn mpi_library() -> Option<std::path::PathBuf> {
+    std::env::var_os("HEIST_MPI_LIB").filter(|path| !path.is_empty()).map(Into::into)
+}
+
+/// How long a rank may be stopped, or a host not be heard of; `None` for any time.
+///
+/// # Errors
+/// `HEIST_LOST_AFTER` is no number.
+#[cfg(feature = "ranks")]
+pub(crate) fn patience_with_ranks() -> Result<Option<Duration>, Error> {
+    let seconds = number("HEIST_LOST_AFTER")?.unwrap_or(LOST_AFTER);
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// The names of the variables by which a launcher told this process that it is a rank.
+#[cfg(feature = "ranks")]
+pub(crate) fn launcher_variables() -> Vec<std::ffi::OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.to_str().is_some_and(launcher::is_of_launcher)).collect()
+}
+
 /// A warning when other ranks of this host have CPUs of `inherited` too.
 pub(crate) fn shared(host: &Topology, inherited: &CpuSet) -> Option<String> {
     let variable = |name: &str| std::env::var(name).ok();
@@ -92,4 +137,9 @@ pub(crate) fn max_spare_threads() -> usize {
         .filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok())
         .map(|limit| limit / 2)
         .fold(MAX_SPARE_THREADS, usize::min)
+}
+/// What tests must not be skipped for the want of, with commas.
+#[cfg(all(test, feature = "ranks"))]
+pub(crate) fn required_by_tests() -> String {
+    std::env::var("HEIST_REQUIRE").unwrap_or_default()
 }

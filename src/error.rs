@@ -1,5 +1,8 @@
 //! What can go wrong: with an executor ([`Error`]), with a task ([`TaskError`]), and why one was cancelled ([`CancelReason`]).
 
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub(crate) mod parts;
+
 use std::backtrace::Backtrace;
 use std::borrow::Cow;
 use std::fmt;
@@ -61,6 +64,9 @@ pub(crate) enum ErrorKind {
     NoDomain { domain: usize, domains: usize },
     /// A worker that the executor does not have.
     NoWorker { worker: usize, workers: usize },
+    /// A rank that the world does not have.
+    #[cfg(feature = "ranks")]
+    NoRank { rank: u32, ranks: usize },
     /// Memory could not be had.
     Memory(heist_numa::Error),
     /// Scattered data that do not fit each other, or what they are asked for.
@@ -74,6 +80,9 @@ pub(crate) enum ErrorKind {
     /// The system refused what the event loop needs.
     #[cfg(feature = "io")]
     Io { what: &'static str, source: std::io::Error },
+    /// The job of ranks could not be joined.
+    #[cfg(feature = "ranks")]
+    Join(String),
 }
 
 impl Error {
@@ -111,9 +120,13 @@ impl Error {
         matches!(self.kind, ErrorKind::NoDomain { .. })
     }
 
-    /// Whether something was to be on a worker or domain that the executor does not have.
+    /// Whether something was to be on a worker or domain that the executor does not have, or on a rank that there is not.
     #[must_use]
     pub fn is_impossible_place(&self) -> bool {
+        #[cfg(feature = "ranks")]
+        if let ErrorKind::NoRank { .. } = self.kind {
+            return true;
+        }
         matches!(self.kind, ErrorKind::NoDomain { .. } | ErrorKind::NoWorker { .. })
     }
 
@@ -148,6 +161,13 @@ impl Error {
         matches!(self.kind, ErrorKind::Io { .. })
     }
 
+    /// Whether this process could not join the others that its launcher has started.
+    #[cfg(feature = "ranks")]
+    #[must_use]
+    pub fn is_join(&self) -> bool {
+        matches!(self.kind, ErrorKind::Join(_))
+    }
+
     /// Whether a name stands for something of another type or size, or was published before.
     #[must_use]
     pub fn is_name_taken(&self) -> bool {
@@ -178,6 +198,10 @@ impl fmt::Display for Error {
             ErrorKind::NoWorker { worker, workers } => {
                 write!(f, "there is no worker {worker}: this executor has {workers}, numbered from 0")
             }
+            #[cfg(feature = "ranks")]
+            ErrorKind::NoRank { rank, ranks } => {
+                write!(f, "there is no rank {rank}: this world has {ranks}, numbered from 0")
+            }
             ErrorKind::Memory(source) => write!(f, "no memory for the data: {source}"),
             ErrorKind::Shape(text) | ErrorKind::NameTaken(text) => f.write_str(text),
             ErrorKind::Unseen(source) => {
@@ -186,6 +210,8 @@ impl fmt::Display for Error {
             ErrorKind::File { path, source } => write!(f, "{}: {source}", path.display()),
             #[cfg(feature = "io")]
             ErrorKind::Io { what, source } => write!(f, "{what}: {source}"),
+            #[cfg(feature = "ranks")]
+            ErrorKind::Join(text) => f.write_str(text),
         }
     }
 }
@@ -199,6 +225,8 @@ impl std::error::Error for Error {
             #[cfg(feature = "io")]
             ErrorKind::Io { source, .. } => Some(source),
             ErrorKind::Closed(why) => Some(why),
+            #[cfg(feature = "ranks")]
+            ErrorKind::Join(_) | ErrorKind::NoRank { .. } => None,
             ErrorKind::Setting(_)
             | ErrorKind::AlreadySet(_)
             | ErrorKind::NoDomain { .. }
@@ -357,6 +385,18 @@ pub(crate) enum TaskErrorKind {
     /// Asked, and dropped before its turn.
     Unwanted,
     Forked,
+    /// A value could not be made into bytes, or bytes into a value.
+    #[cfg(feature = "ranks")]
+    Codec(String),
+    /// What was waited for was to come from a rank that has ended.
+    #[cfg(feature = "ranks")]
+    RankLost {
+        rank: u32,
+        why: String,
+    },
+    /// This rank has left its world.
+    #[cfg(feature = "ranks")]
+    WorldEnded,
     Refused {
         refusal: Refusal,
         text: String,
@@ -372,6 +412,9 @@ pub(crate) enum Refusal {
     Repeat,
     /// Options that do not go together.
     Options,
+    /// A collective call that not all ranks have made.
+    #[cfg(feature = "ranks")]
+    Collective,
 }
 
 impl TaskError {
@@ -433,6 +476,23 @@ impl TaskError {
         }
     }
 
+    /// What went wrong, for an error of another task that says it: the same, if nobody else has this one or it can be told
+    /// again, else that this one was inherited.
+    #[cfg(feature = "ranks")]
+    pub(crate) fn into_kind(mut self) -> TaskErrorKind {
+        if let Some(cause) = Arc::get_mut(&mut self.0) {
+            return std::mem::replace(&mut cause.kind, TaskErrorKind::PromiseDropped);
+        }
+        match &self.0.kind {
+            TaskErrorKind::Cancelled(reason) => TaskErrorKind::Cancelled(reason.clone()),
+            TaskErrorKind::Codec(what) => TaskErrorKind::Codec(what.clone()),
+            TaskErrorKind::RankLost { rank, why } => TaskErrorKind::RankLost { rank: *rank, why: why.clone() },
+            TaskErrorKind::WorldEnded => TaskErrorKind::WorldEnded,
+            TaskErrorKind::Dependency(root) => TaskErrorKind::Dependency(root.clone()),
+            _ => TaskErrorKind::Dependency(self),
+        }
+    }
+
     /// Whether the task never ran because an input of it has no value.
     #[must_use]
     pub fn is_dependency(&self) -> bool {
@@ -461,6 +521,27 @@ impl TaskError {
     #[must_use]
     pub fn is_promise_dropped(&self) -> bool {
         matches!(self.kind(), TaskErrorKind::PromiseDropped)
+    }
+
+    /// Whether a value could not be made into the bytes that go to another rank, or bytes not into a value.
+    #[cfg(feature = "ranks")]
+    #[must_use]
+    pub fn is_codec(&self) -> bool {
+        matches!(self.kind(), TaskErrorKind::Codec(_))
+    }
+
+    /// Whether it was to come from a rank that has ended, or that cannot be understood.
+    #[cfg(feature = "ranks")]
+    #[must_use]
+    pub fn is_rank_lost(&self) -> bool {
+        matches!(self.kind(), TaskErrorKind::RankLost { .. })
+    }
+
+    /// Whether it was asked of other ranks when this one had left its world.
+    #[cfg(feature = "ranks")]
+    #[must_use]
+    pub fn is_world_ended(&self) -> bool {
+        matches!(self.kind(), TaskErrorKind::WorldEnded)
     }
 
     /// Whether a future was used with an executor that did not make it.
@@ -573,6 +654,13 @@ impl TaskError {
         self.is_refused_for(Refusal::Options)
     }
 
+    /// Whether the ranks have not made the same collective call, or one has given it up.
+    #[cfg(feature = "ranks")]
+    #[must_use]
+    pub fn is_mismatch(&self) -> bool {
+        self.is_refused_for(Refusal::Collective)
+    }
+
     /// Why the task was cancelled, if it was.
     #[must_use]
     pub fn cancel_reason(&self) -> Option<&CancelReason> {
@@ -654,8 +742,14 @@ impl fmt::Display for TaskError {
             }
             TaskErrorKind::Deadlock { circle: Some(circle) } => write!(f, "{circle}; the wait could never end")?,
             TaskErrorKind::ActorUnborn(root) => fmt::Display::fmt(root, f)?,
-            TaskErrorKind::ActorEnded(None) => f.write_str("the actor has ended: nobody held a reference any more")?,
+            TaskErrorKind::ActorEnded(None) => f.write_str("the actor has ended: it was stopped, or nobody held a reference any more")?,
             TaskErrorKind::ActorEnded(Some(cause)) => write!(f, "the actor has ended: {cause}")?,
+            #[cfg(feature = "ranks")]
+            TaskErrorKind::Codec(what) => write!(f, "a value could not be passed on: {what}")?,
+            #[cfg(feature = "ranks")]
+            TaskErrorKind::RankLost { rank, why } => write!(f, "rank {rank} is lost: {why}")?,
+            #[cfg(feature = "ranks")]
+            TaskErrorKind::WorldEnded => f.write_str("this rank has left its world")?,
             TaskErrorKind::MailboxFull => f.write_str("the actor's mailbox is full")?,
             TaskErrorKind::Unwanted => f.write_str("nobody waited for the answer any more when its turn came")?,
             TaskErrorKind::Forked => {

@@ -5,7 +5,15 @@ mod bounded;
 mod coordination;
 mod detached;
 mod inspect;
+#[cfg(feature = "ranks")]
+mod launch;
+#[cfg(all(test, feature = "ranks"))]
+mod lost;
+#[cfg(all(test, feature = "ranks"))]
+mod lost_actors;
 mod pool;
+#[cfg(feature = "ranks")]
+mod ranks;
 mod scatter;
 #[cfg(feature = "io")]
 mod signals;
@@ -27,6 +35,8 @@ use crate::task::{Dealer, Named, Stateless};
 pub use bounded::Bounded;
 pub use detached::Detached;
 pub use inspect::{CallStack, Running};
+#[cfg(feature = "ranks")]
+pub use launch::launch;
 #[cfg(feature = "io")]
 pub use signals::ShutdownOnSignals;
 pub use task::TaskBuilder;
@@ -48,6 +58,15 @@ pub enum Shutdown {
     Wait,
     /// Waits for running tasks only; all others are cancelled with the reason "executor closed".
     Cancel,
+}
+
+impl From<Shutdown> for Phase {
+    fn from(how: Shutdown) -> Self {
+        match how {
+            Shutdown::Wait => Self::Draining,
+            Shutdown::Cancel => Self::Cancelling,
+        }
+    }
 }
 
 /// A pool of pinned workers that runs tasks and the tasks that depend on them.
@@ -344,7 +363,7 @@ impl Executor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn gather_values<'a, T: Sync>(&self, futures: &'a [TaskFuture<T>]) -> Result<Vec<&'a T>, TaskError> {
-        if futures.iter().any(|future| future.handle().head().executor != self.registry.id) {
+        if futures.iter().any(|future| !future.handle().head().is_of(self.registry.id)) {
             return Err(TaskError::new(TaskErrorKind::ForeignFuture));
         }
         futures.iter().map(TaskFuture::value).collect()
@@ -364,10 +383,11 @@ impl Executor {
     ///
     /// A `Wait` waits for promises too, for as long as they are neither kept nor dropped.
     pub fn shutdown(&self, how: Shutdown) {
-        self.registry.close(match how {
-            Shutdown::Wait => Phase::Draining,
-            Shutdown::Cancel => Phase::Cancelling,
-        });
+        #[cfg(feature = "ranks")]
+        if self.leaves_first(how) {
+            return;
+        }
+        self.registry.close(how.into());
         self.registry.join();
     }
 

@@ -8,6 +8,13 @@ use crate::primitive::lock::Mutex;
 /// Never dropped, so the end of `main` waits for no worker.
 static GLOBAL: Mutex<Option<Executor>> = Mutex::new(None);
 
+/// An executor that is never dropped.
+fn for_good(executor: Executor) -> Executor {
+    #[cfg(feature = "ranks")]
+    executor.stays();
+    executor
+}
+
 impl Builder {
     /// Makes the process's executor, which [`Executor::global`] gives from then on.
     ///
@@ -26,7 +33,7 @@ impl Builder {
         if global.is_some() {
             return Err(Error::new(ErrorKind::AlreadySet("the process's executor")));
         }
-        *global = Some(self.build()?);
+        *global = Some(for_good(self.build()?));
         Ok(())
     }
 }
@@ -42,7 +49,7 @@ impl Executor {
         if let Some(executor) = &*global {
             return Ok(executor.clone());
         }
-        let executor = Self::new()?;
+        let executor = for_good(Self::new()?);
         *global = Some(executor.clone());
         Ok(executor)
     }

@@ -29,6 +29,7 @@
 //! | key, priority, place, resource | what [`Executor::task`] lets be said about a task before it is submitted |
 //! | actor, ask, tell | a state that handles one message at a time ([`ActorRef`]); a message with an answer, and one without |
 //! | secede, rejoin | what a task does that blocks for long: it leaves its worker to others, and waits in line for one |
+//! | rank, world | feature `ranks`: a process of a job, numbered from 0; the ranks of a job, as one of them sees them |
 //! | release | what the drop of the last handle does to a task that has not started: it never runs |
 //!
 //! # Environment
@@ -39,6 +40,9 @@
 //! | `HEIST_SEED` | seed of an executor whose builder does not say |
 //! | `HEIST_TOPOLOGY` | a made-up host to plan for, such as `2 domains × 4 cores`; nothing is pinned then, and no memory placed |
 //! | `HEIST_SYSFS_ROOT` | root of a recorded host to plan for, likewise |
+//! | `HEIST_LAUNCHER` | feature `ranks`: what has started the ranks (`openmpi`, `mpich`, `slurm` …), where `auto` finds the wrong one; `none`: this process is alone |
+//! | `HEIST_MPI_LIB` | feature `ranks`: the `libmpi` to open, where the launcher's own is not found |
+//! | `HEIST_LOST_AFTER` | feature `ranks`: seconds after which a rank that has been stopped, or a host that has not been heard of, ends the job; by default 30, and 0 for never |
 //!
 //! # Promised, and not
 //!
@@ -82,6 +86,8 @@ mod placement;
 #[cfg(not(heist_loom))]
 pub mod prelude;
 mod primitive;
+#[cfg(any(feature = "ranks", heist_loom))]
+mod rank;
 mod scheduler;
 #[cfg(not(heist_loom))]
 mod secede;
@@ -104,6 +110,8 @@ pub use diagnostics::{Stats, WorkerStats};
 pub use error::{CancelReason, Error, TaskError, TaskId};
 #[cfg(all(feature = "io", not(heist_loom)))]
 pub use executor::ShutdownOnSignals;
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub use executor::launch;
 #[cfg(not(heist_loom))]
 pub use executor::{Bounded, CallStack, Detached, Executor, Running, Shutdown, TaskBuilder};
 #[cfg(not(heist_loom))]
@@ -117,6 +125,17 @@ pub use heist_numa as numa;
 /// Plain old data: any bytes are a value.
 pub use heist_numa::Pod;
 pub use panics::{PanicReport, drop_panics, set_drop_panic_hook};
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub use rank::{All, Arg, Args, RankData, RemoteTask, Replicated, all};
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub use rank::{Array, Rank, RemoteRef, World, detach_command, with_mpi};
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub use rank::{Collective, Max, Min, Number, Prod, Reduction, Sum};
+#[cfg(all(feature = "ranks", not(heist_loom)))]
+pub use rank::{
+    WorldBarrier, WorldEvent, WorldLock, WorldLockGuard, WorldPermit, WorldQueue, WorldQueueIter, WorldSemaphore,
+    WorldVariable,
+};
 #[cfg(not(heist_loom))]
 pub use scheduler::Resource;
 #[cfg(not(heist_loom))]
@@ -129,7 +148,7 @@ pub use sync::{
 #[cfg(not(heist_loom))]
 pub use task::{Key, Place, Priority};
 
-/// The README's program is run as a test.
-#[cfg(doctest)]
+/// The README's programs are run as tests.
+#[cfg(all(doctest, feature = "ranks"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -11,13 +11,7 @@ struct Ranks {
     /// The mask of each, where the launcher tells, and which of them is this one's.
     masks: Vec<CpuSet>,
     own: usize,
-    launcher: Launcher,
-}
-
-enum Launcher {
-    OpenMpi,
-    Mpich,
-    Slurm,
+    launcher: LauncherKind,
 }
 
 /// A warning when this rank has CPUs in common with others of the host. `mask` is what it inherited;
@@ -39,14 +33,43 @@ pub(super) fn shared(
     shares.then(|| {
         // To both mpiruns a core is one, to Slurm a CPU is a hardware thread.
         let (each, cpus) = ((cores / count).max(1), (online.len() / count).max(1));
-        let remedy = match launcher {
-            Launcher::OpenMpi => format!("mpirun --map-by ppr:{count}:node:pe={each} --bind-to core"),
-            Launcher::Mpich => format!("mpirun.mpich -bind-to core:{each}"),
-            Launcher::Slurm => format!("srun -c {cpus}, without -O"),
-        };
+        let remedy = launcher.flags(count, each, cpus);
         let fewer = if count > online.len() { format!(", for no more than {} ranks", online.len()) } else { String::new() };
         format!("{count} ranks of this host share the CPUs {mask}, and their workers take turns: `{remedy}` gives each its own{fewer}")
     })
+}
+
+/// The launchers that are known apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "ranks"), expect(dead_code, reason = "only ranks are told of all"))]
+pub(crate) enum LauncherKind {
+    OpenMpi,
+    /// Hydra, of MPICH and its relatives.
+    Mpich,
+    Slurm,
+    /// Cray's. Untested.
+    Pals,
+    /// Untested.
+    Flux,
+    /// LSF's. Untested.
+    Jsm,
+    /// MVAPICH's own `mpirun_rsh`. Untested.
+    Mvapich,
+}
+
+impl LauncherKind {
+    /// The command with the flags by which it gives each of `ranks` ranks of a host so many cores, or hardware threads.
+    pub(super) fn flags(self, ranks: usize, cores: usize, pus: usize) -> String {
+        match self {
+            Self::OpenMpi => format!("mpirun --map-by ppr:{ranks}:node:pe={cores} --bind-to core"),
+            Self::Mpich => format!("mpirun.mpich -bind-to core:{cores}"),
+            Self::Slurm => format!("srun -c {pus} --cpu-bind=cores, without -O"),
+            Self::Pals => format!("mpiexec --cpu-bind depth -d {pus}"),
+            Self::Flux => format!("flux run --cores-per-task={cores} -o cpu-affinity=per-task"),
+            Self::Jsm => format!("jsrun -c {cores} -b packed:{cores}"),
+            Self::Mvapich => format!("mpirun_rsh MV2_THREADS_PER_PROCESS={cores} MV2_CPU_BINDING_POLICY=hybrid"),
+        }
+    }
 }
 
 impl Ranks {
@@ -55,10 +78,10 @@ impl Ranks {
         let number = |name: &str| variable(name)?.parse().ok();
         let counted = |count, launcher| Ranks { count, masks: Vec::new(), own: 0, launcher };
         if let Some(count) = number("OMPI_COMM_WORLD_LOCAL_SIZE") {
-            return Some(counted(count, Launcher::OpenMpi));
+            return Some(counted(count, LauncherKind::OpenMpi));
         }
         if let Some(count) = number("MPI_LOCALNRANKS") {
-            return Some(counted(count, Launcher::Mpich));
+            return Some(counted(count, LauncherKind::Mpich));
         }
         // Outside a step, as in a batch script, the other variables are about the job.
         variable("SLURM_STEP_ID")?;
@@ -68,12 +91,12 @@ impl Ranks {
         // With fewer masks than ranks, they are used again from the first one.
         let masks: Vec<_> = masks.split(',').map_while(from_hex).collect();
         let masks = masks.into_iter().cycle().take(count.min(MOST_RANKS)).collect();
-        Some(Ranks { count, masks, own: number("SLURM_LOCALID")?, launcher: Launcher::Slurm })
+        Some(Ranks { count, masks, own: number("SLURM_LOCALID")?, launcher: LauncherKind::Slurm })
     }
 }
 
 /// The entry of `node` in Slurm's `2(x3),1`: two tasks on each of three nodes, one on a fourth.
-fn tasks_of_node(list: &str, node: usize) -> Option<usize> {
+pub(super) fn tasks_of_node(list: &str, node: usize) -> Option<usize> {
     let mut first = 0;
     for part in list.split(',') {
         let (tasks, nodes) = part.split_once("(x").unwrap_or((part, "1)"));

@@ -1,0 +1,1 @@
+//! Work on worlds of this process.
