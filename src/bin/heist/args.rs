@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use heist::numa::{CpuSet, Order};
+use serde::{Deserialize, Serialize};
 
 use crate::fail::Fail;
 use crate::host::check_workers;
@@ -121,7 +122,7 @@ pub(crate) struct Cholesky {
     #[arg(long, value_name = "B")]
     pub(crate) tile: Option<usize>,
 
-    /// Worker threads [default: one pinned to each physical core this process may use]
+    /// Worker threads, of each rank [default: one pinned to each physical core this process may use]
     #[arg(long, value_name = "W")]
     pub(crate) workers: Option<usize>,
 
@@ -163,7 +164,7 @@ pub(crate) struct Sweep {
     #[arg(long)]
     pub(crate) skip_bad: bool,
 
-    /// Worker threads [default: one pinned to each physical core this process may use]
+    /// Worker threads, of each rank [default: one pinned to each physical core this process may use]
     #[arg(long, value_name = "W")]
     pub(crate) workers: Option<usize>,
 
@@ -177,7 +178,7 @@ pub(crate) struct Sweep {
 }
 
 /// The models of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Which {
     /// A damped oscillator driven from rest: damping, natural, driving, force
     Oscillator,
@@ -187,9 +188,27 @@ pub(crate) enum Which {
     Epidemic,
 }
 
+impl Workload {
+    /// Refuses what no input could make sensible.
+    pub(crate) fn validate(&self) -> Result<(), Fail> {
+        match self {
+            Workload::Cholesky(args) => args.validate(),
+            Workload::Sweep(args) => args.validate(),
+        }
+    }
+
+    /// Workers of each rank, if that is not left to heist.
+    pub(crate) fn workers(&self) -> Option<usize> {
+        match self {
+            Workload::Cholesky(args) => args.workers,
+            Workload::Sweep(args) => args.workers,
+        }
+    }
+}
+
 impl Sweep {
     /// Refuses what no sweep could make sensible.
-    pub(crate) fn validate(&self) -> Result<(), Fail> {
+    fn validate(&self) -> Result<(), Fail> {
         if self.steps == 0 {
             return Err(Fail::new("--steps 0: a run needs at least one step"));
         }

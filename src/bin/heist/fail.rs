@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use heist::TaskError;
+
 /// What a run that could be carried out came to.
 pub(crate) enum Outcome {
     /// Solved, or the bound was not to be enforced.
@@ -17,6 +19,11 @@ pub(crate) struct Fail(String);
 impl Fail {
     pub(crate) fn new(reason: impl Into<String>) -> Fail {
         Fail(reason.into())
+    }
+
+    /// A task has no value.
+    pub(crate) fn task(error: &TaskError) -> Fail {
+        Fail(format!("a task failed: {}", error.root()))
     }
 }
 

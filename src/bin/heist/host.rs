@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use heist::Executor;
 use heist::numa::{self, CpuSet, Topology};
+use heist::{Builder, Executor};
 
 use crate::fail::Fail;
 
@@ -41,13 +41,13 @@ pub(crate) fn check_workers(name: &str, workers: Option<usize>) -> Result<(), Fa
     }
 }
 
-/// An executor with so many workers, else with as many as the host and the environment say.
-pub(crate) fn executor(workers: Option<usize>) -> Result<Executor, Fail> {
+/// Of an executor with so many workers, else with as many as the host and the environment say.
+pub(crate) fn builder(workers: Option<usize>) -> Builder {
     let builder = Executor::builder();
-    Ok(match workers {
-        Some(workers) => builder.workers(workers).build()?,
-        None => builder.build()?,
-    })
+    match workers {
+        Some(workers) => builder.workers(workers),
+        None => builder,
+    }
 }
 
 impl Host {

@@ -17,6 +17,7 @@ mod matrix;
 mod memory;
 mod output;
 mod progress;
+mod ranks;
 mod sweep;
 mod topo;
 
@@ -49,11 +50,14 @@ fn main() -> ExitCode {
     done.unwrap_or_else(|fail| stop(BAD_INPUT, &fail.to_string()))
 }
 
+/// Runs a workload on all ranks: rank 0 directs it, and the others serve until it is done.
 fn run(workload: Workload) -> Result<Outcome, Fail> {
-    match workload {
-        Workload::Cholesky(args) => cholesky::run(&args),
-        Workload::Sweep(args) => sweep::run(&args),
-    }
+    workload.validate()?;
+    let outcome = host::builder(workload.workers()).launch(|executor| match &workload {
+        Workload::Cholesky(args) => cholesky::run(executor, args),
+        Workload::Sweep(args) => sweep::run(executor, args),
+    })?;
+    outcome.unwrap_or(Ok(Outcome::Done))
 }
 
 fn help_or_version(text: &str) -> ExitCode {

@@ -8,7 +8,6 @@ use heist::prelude::*;
 
 use crate::args;
 use crate::fail::{Fail, Outcome};
-use crate::host;
 use crate::matrix::dense::Dense;
 use crate::memory::Allowed;
 use crate::output::{self, Target};
@@ -22,6 +21,7 @@ mod run;
 #[cfg(test)]
 mod sequential;
 mod solve;
+mod spread;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -34,13 +34,14 @@ use run::{Run, Step};
 use tiles::Tiles;
 
 /// Loads, solves, writes and reports.
-pub(crate) fn run(args: &args::Cholesky) -> Result<Outcome, Fail> {
-    args.validate()?;
+pub(crate) fn run(executor: &Executor, args: &args::Cholesky) -> Result<Outcome, Fail> {
     let target = args.output.as_deref().map(Target::probe).transpose()?;
     let problem = Problem::load(args, Allowed::of_this_process())?;
-    let executor = host::executor(args.workers)?;
-    let progress = Progress::new(!args.json, problem.tasks(), "tasks");
-    let (x, measured) = solve(&executor, &problem, progress)?;
+    let (x, measured) = if executor.world().size() == 1 {
+        solve(executor, &problem, Progress::new(!args.json, problem.tasks(), "tasks"))?
+    } else {
+        spread::solve(executor, &problem, Progress::new(!args.json, problem.tiles(), "tiles"))?
+    };
     let report = Report::new(&problem, executor.warnings(), &measured, problem.residual(&x));
     if let Some(target) = target {
         target.write(|to| write_solution(to, &x))?;
@@ -87,6 +88,7 @@ fn solve(executor: &Executor, problem: &Problem, progress: Progress) -> Result<(
         achieved,
         critical_path: segments[0].step().chain(),
         tasks: after.executed - before.executed,
+        ranks: 1,
         workers: run.busy().into_iter().zip(stolen).collect(),
     };
     Ok((segments.iter().flat_map(|segment| segment.values()).copied().collect(), measured))
@@ -114,13 +116,17 @@ impl Prepared {
 }
 
 fn explain(problem: &Problem, error: &TaskError) -> Fail {
+    match error.downcast_ref::<NotPositiveDefinite>() {
+        Some(pivot) => not_definite(problem, *pivot),
+        None => Fail::task(error),
+    }
+}
+
+fn not_definite(problem: &Problem, pivot: NotPositiveDefinite) -> Fail {
     let source = &problem.source;
-    match (error.downcast_ref::<NotPositiveDefinite>(), problem.method) {
-        (Some(pivot), Method::Definite) => Fail::new(format!("{source}: {pivot}")),
-        (Some(pivot), Method::LeastSquares) => {
-            Fail::new(format!("{source}: AᵀA is {pivot}; are the columns linearly independent?"))
-        }
-        (None, _) => Fail::new(format!("a task failed: {}", error.root())),
+    match problem.method {
+        Method::Definite => Fail::new(format!("{source}: {pivot}")),
+        Method::LeastSquares => Fail::new(format!("{source}: AᵀA is {pivot}; are the columns linearly independent?")),
     }
 }
 

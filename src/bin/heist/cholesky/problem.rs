@@ -86,13 +86,18 @@ impl Problem {
         self.size().div_ceil(self.tile)
     }
 
+    /// Tiles of the lower triangle.
+    pub(crate) fn tiles(&self) -> u64 {
+        let count = self.tile_rows() as u64;
+        count * (count + 1) / 2
+    }
+
     /// Tasks of the timed graph.
     pub(crate) fn tasks(&self) -> u64 {
-        let count = self.tile_rows() as u64;
-        let solve = solve_tasks(count);
+        let solve = solve_tasks(self.tile_rows() as u64);
         match self.method {
             Method::Definite => solve,
-            Method::LeastSquares => solve + count * (count + 1) / 2,
+            Method::LeastSquares => solve + self.tiles(),
         }
     }
 

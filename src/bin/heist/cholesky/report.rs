@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::problem::{BOUND, Method, Problem};
 use crate::fail::Fail;
 use crate::memory;
+use crate::ranks;
 
 /// Up to this many workers are listed one by one in the text.
 const LISTED: usize = 16;
@@ -21,7 +22,8 @@ pub(crate) struct Measured {
     pub(crate) critical_path: Duration,
     /// Tasks executed.
     pub(crate) tasks: u64,
-    /// For each worker, time inside tasks and tasks taken from others.
+    pub(crate) ranks: usize,
+    /// For each worker of each rank, time inside tasks and tasks taken from others.
     pub(crate) workers: Vec<(Duration, u64)>,
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct Report {
     rhs: String,
     tile: usize,
     tile_rows: usize,
+    ranks: usize,
     workers: Vec<Worker>,
     warnings: Vec<String>,
     densify_seconds: f64,
@@ -81,6 +84,7 @@ impl Report {
             rhs: problem.rhs_source.clone(),
             tile: problem.tile,
             tile_rows: problem.tile_rows(),
+            ranks: measured.ranks,
             workers: measured
                 .workers
                 .iter()
@@ -165,7 +169,7 @@ impl Report {
         line("densified", self.densified());
         line("right side", self.rhs.clone());
         line("method", self.method.to_owned());
-        line("workers", self.workers.len().to_string());
+        line("workers", ranks::told(self.workers.len(), self.ranks));
         for warning in &self.warnings {
             line("warning", warning.clone());
         }

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::tiles::Tiles;
 
 /// What all tasks of a run share.
@@ -13,7 +15,7 @@ pub(crate) struct Run {
 }
 
 /// A finished task, with the time of the longest chain of tasks that ends with it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Step {
     chain: Duration,
 }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use faer::linalg::{matmul, triangular_solve};
 use faer::{Accum, ColMut, ColRef, MatRef, Par};
 use heist::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::run::{Run, Step};
 use super::tiles::{Tiles, place};
 
 /// The rows of a vector that belong to one row of tiles.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Segment {
     values: Vec<f64>,
     step: Step,
@@ -28,7 +30,11 @@ impl Segment {
         self.step
     }
 
-    fn next<'a>(
+    pub(super) fn new(values: Vec<f64>) -> Segment {
+        Segment { values, step: Step::default() }
+    }
+
+    pub(super) fn next<'a>(
         &'a self,
         run: &Run,
         others: impl IntoIterator<Item = &'a Step>,
@@ -56,7 +62,7 @@ pub(crate) fn substitute(
     states: &[TaskFuture<Step>],
     b: &[f64],
 ) -> Vec<TaskFuture<Segment>> {
-    let segment = |i| Segment { values: b[run.tiles.rows(i)].to_vec(), step: Step::default() };
+    let segment = |i| Segment::new(b[run.tiles.rows(i)].to_vec());
     let mut x: Vec<_> = (0..run.tiles.count()).map(|i| executor.scatter(segment(i))).collect();
     for k in 0..x.len() {
         x[k] = forward_pivot(executor, run, &x[k], &states[place(k, k)], k);
@@ -83,8 +89,7 @@ fn forward_pivot(
     let run = Arc::clone(run);
     executor.submit_after((own, l), move |(own, l): (&Segment, &Step)| {
         own.next(&run, [l], |tiles, y| {
-            let y = ColMut::from_slice_mut(y).as_mat_mut();
-            triangular_solve::solve_lower_triangular_in_place(tiles.read(k, k).as_ref(), y, Par::Seq);
+            solve_lower(tiles.read(k, k).as_ref(), y);
         })
     })
 }
@@ -108,8 +113,7 @@ fn backward_pivot(executor: &Executor, run: &Arc<Run>, own: &TaskFuture<Segment>
     let run = Arc::clone(run);
     executor.submit_after(own, move |own: &Segment| {
         own.next(&run, [], |tiles, x| {
-            let x = ColMut::from_slice_mut(x).as_mat_mut();
-            triangular_solve::solve_upper_triangular_in_place(tiles.read(k, k).transpose(), x, Par::Seq);
+            solve_upper(tiles.read(k, k).transpose(), x);
         })
     })
 }
@@ -128,8 +132,18 @@ fn backward_update(
     })
 }
 
+/// y ← L⁻¹·y
+pub(super) fn solve_lower(l: MatRef<'_, f64>, y: &mut [f64]) {
+    triangular_solve::solve_lower_triangular_in_place(l, ColMut::from_slice_mut(y).as_mat_mut(), Par::Seq);
+}
+
+/// x ← U⁻¹·x
+pub(super) fn solve_upper(u: MatRef<'_, f64>, x: &mut [f64]) {
+    triangular_solve::solve_upper_triangular_in_place(u, ColMut::from_slice_mut(x).as_mat_mut(), Par::Seq);
+}
+
 /// y ← y − A·x
-fn subtract_product(a: MatRef<'_, f64>, x: &[f64], y: &mut [f64]) {
+pub(super) fn subtract_product(a: MatRef<'_, f64>, x: &[f64], y: &mut [f64]) {
     let (x, y) = (ColRef::from_slice(x), ColMut::from_slice_mut(y));
     matmul::matmul(y, Accum::Add, a, x, -1.0, Par::Seq);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, Par};
+use faer::{Accum, Mat, MatRef, Par};
 use heist::prelude::*;
 
 use super::run::{Run, Step};
@@ -27,21 +27,24 @@ pub(crate) fn densify(executor: &Executor, run: &Arc<Run>, matrix: &Arc<Matrix>)
 pub(crate) fn normal_equations(executor: &Executor, run: &Arc<Run>, dense: &Arc<Dense>) -> Vec<TaskFuture<Step>> {
     let (run, dense) = (Arc::clone(run), Arc::clone(dense));
     let places = lower(&run.tiles);
-    executor.map(places, move |(i, j)| run.step([], |tiles| *tiles.write(i, j) = gram(tiles, &dense, i, j)).0)
+    executor.map(places, move |(i, j)| {
+        let columns = |tiles: &Tiles, i| {
+            let columns = tiles.rows(i);
+            dense.view().subcols(columns.start, columns.len())
+        };
+        run.step([], |tiles| *tiles.write(i, j) = gram(columns(tiles, i), columns(tiles, j), i == j)).0
+    })
 }
 
-/// Tile `(i, j)` of AᵀA; of a tile on the diagonal only the lower triangle.
-fn gram(tiles: &Tiles, dense: &Dense, i: usize, j: usize) -> Mat<f64> {
-    let (rows, cols) = (tiles.rows(i), tiles.rows(j));
-    let left = dense.view().subcols(rows.start, rows.len()).transpose();
-    let right = dense.view().subcols(cols.start, cols.len());
-    let structure = if i == j { BlockStructure::TriangularLower } else { BlockStructure::Rectangular };
-    let mut product = Mat::zeros(rows.len(), cols.len());
+/// A tile of AᵀA from two panels of columns of A; of a tile on the `diagonal` only the lower triangle.
+pub(super) fn gram(left: MatRef<'_, f64>, right: MatRef<'_, f64>, diagonal: bool) -> Mat<f64> {
+    let structure = if diagonal { BlockStructure::TriangularLower } else { BlockStructure::Rectangular };
+    let mut product = Mat::zeros(left.ncols(), right.ncols());
     triangular::matmul(
         &mut product,
         structure,
         Accum::Replace,
-        left,
+        left.transpose(),
         BlockStructure::Rectangular,
         right,
         BlockStructure::Rectangular,
@@ -52,6 +55,6 @@ fn gram(tiles: &Tiles, dense: &Dense, i: usize, j: usize) -> Mat<f64> {
 }
 
 /// The places of the lower triangle in the order in which tiles are kept.
-fn lower(tiles: &Tiles) -> Vec<(usize, usize)> {
+pub(super) fn lower(tiles: &Tiles) -> Vec<(usize, usize)> {
     (0..tiles.count()).flat_map(|i| (0..=i).map(move |j| (i, j))).collect()
 }

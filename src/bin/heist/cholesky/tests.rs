@@ -6,9 +6,10 @@ use clap::Parser;
 
 use super::*;
 use crate::args::{Command, Verb, Workload};
+use crate::host;
 use crate::matrix::Matrix;
 
-fn problem(line: &str) -> Problem {
+pub(super) fn problem(line: &str) -> Problem {
     let line = format!("heist run cholesky {line}");
     let Verb::Run(Workload::Cholesky(args)) = Command::try_parse_from(line.split(' ')).unwrap().verb else {
         panic!("{line} runs no workload");
@@ -16,7 +17,7 @@ fn problem(line: &str) -> Problem {
     Problem::load(&args, Allowed::from(1 << 30)).unwrap()
 }
 
-fn matrix_of(size: usize, entry: impl Fn(usize, usize) -> f64) -> Problem {
+pub(super) fn matrix_of(size: usize, entry: impl Fn(usize, usize) -> f64) -> Problem {
     let mut dense = Dense::zeros(size, size);
     for (i, j) in (0..size).flat_map(|i| (0..size).map(move |j| (i, j))) {
         *dense.at_mut(i, j) = entry(i, j);
@@ -33,8 +34,8 @@ fn matrix_of(size: usize, entry: impl Fn(usize, usize) -> f64) -> Problem {
     }
 }
 
-fn solve_with(problem: &Problem, workers: usize) -> Result<(Vec<f64>, Measured), Fail> {
-    let executor = host::executor(Some(workers))?;
+pub(super) fn solve_with(problem: &Problem, workers: usize) -> Result<(Vec<f64>, Measured), Fail> {
+    let executor = host::builder(Some(workers)).build()?;
     solve(&executor, problem, Progress::new(false, 0, "tasks"))
 }
 
@@ -43,7 +44,7 @@ fn the_graph_computes_what_the_loops_compute() {
     for (size, tile) in [(1, 1), (48, 48), (100, 32), (96, 16), (131, 17)] {
         for workers in [1, 2, 5] {
             let problem = problem(&format!("--size {size} --tile {tile}"));
-            let executor = host::executor(Some(workers)).unwrap();
+            let executor = host::builder(Some(workers)).build().unwrap();
             let [by_graph, by_loops] = [0, 1].map(|_| Arc::new(Run::new(Tiles::empty(size, tile), workers)));
             let mut states = start::densify(&executor, &by_graph, &problem.matrix);
             graph::factor(&executor, &by_graph, &mut states);

@@ -1,17 +1,16 @@
 //! `heist run sweep`: a model for every row of a file, its results written as they come.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use heist::AsCompleted;
 use heist::prelude::*;
+use heist::{AsCompleted, World};
 
-use crate::args;
+use crate::args::{self, Which};
 use crate::fail::{Fail, Outcome};
-use crate::host;
 use crate::output;
 use crate::progress::Progress;
+use crate::ranks;
 
 mod epidemic;
 mod lorenz;
@@ -30,29 +29,30 @@ use results::{Done, Format, Place, Results, Solved, Worst};
 const UNDER_WAY: usize = 64;
 
 /// Reads, sweeps, writes and reports.
-pub(crate) fn run(args: &args::Sweep) -> Result<Outcome, Fail> {
-    args.validate()?;
+pub(crate) fn run(executor: &Executor, args: &args::Sweep) -> Result<Outcome, Fail> {
     let model = Model::of(args.model);
     let format = Format::new(model, args.steps);
     let parameters = Parameters::open(&args.file, model)?;
     let mut place = args.output.as_deref().map(|path| Place::probe(path, &format, &parameters)).transpose()?;
     let done = place.as_mut().map(|place| std::mem::take(&mut place.done)).unwrap_or_default();
     let counts = look_through(&parameters, &format, &done, args)?;
-    let executor = host::executor(args.workers)?;
+    let workers = ranks::workers(&executor.world())?.iter().sum();
     let results = match place {
         Some(place) => place.begin(format)?,
         None => Results::printed(format)?,
     };
     let wanted = !args.json && (args.output.is_some() || !io::stdout().is_terminal());
     let progress = Progress::new(wanted, counts.to_do(), "rows");
-    let sweep = Sweep { executor: &executor, model, steps: args.steps, done: &done, to_do: counts.to_do() };
+    let world = executor.world();
+    let sweep = Sweep { world, workers, which: args.model, steps: args.steps, done: &done, to_do: counts.to_do() };
     let measured = sweep.run(parameters.rows()?, results, progress)?;
     let subject = Subject {
         model,
         steps: args.steps,
         parameters: args.file.display().to_string(),
         results: args.output.as_deref().map_or("stdout".to_owned(), |path| path.display().to_string()),
-        workers: executor.workers(),
+        ranks: sweep.world.size(),
+        workers,
         warnings: executor.warnings(),
     };
     let report = Report::new(subject, counts, &measured);
@@ -118,16 +118,25 @@ fn look_through(parameters: &Parameters, format: &Format, done: &Done, args: &ar
     Err(Fail::new(format!("{shown}:{line}: {bad}{more}; --skip-bad leaves bad rows out")))
 }
 
-/// A sweep over the rows that are not done.
+/// A sweep over the rows that are not done, by all ranks: those that have nothing to do pull rows from this one.
 struct Sweep<'a> {
-    executor: &'a Executor,
-    model: &'static Model,
+    world: World,
+    /// Those of all ranks.
+    workers: usize,
+    which: Which,
     steps: u64,
     done: &'a Done,
     to_do: u64,
 }
 
-type UnderWay = AsCompleted<Arc<(Solved, Duration)>>;
+type UnderWay = AsCompleted<(Solved, Duration)>;
+
+/// Runs the model for a row, on whatever rank.
+fn solve((which, steps, row): (Which, u64, Row)) -> (Solved, Duration) {
+    let start = Instant::now();
+    let observed = (Model::of(which).run)(&row.values, steps);
+    (Solved { row, observed }, start.elapsed())
+}
 
 impl Sweep<'_> {
     fn run(&self, mut rows: Rows<'_>, mut results: Results, progress: Progress) -> Result<Measured, Fail> {
@@ -141,13 +150,13 @@ impl Sweep<'_> {
                 break true;
             }
             let solved = batch.into_iter().map(|(_, solved)| solved).collect::<Result<Vec<_>, _>>();
-            let solved = solved.map_err(|error| Fail::new(format!("a task failed: {}", error.root())))?;
+            let solved = solved.map_err(|error| Fail::task(&error))?;
             if !results.write(solved.iter().map(|solved| &solved.0))? {
                 break false;
             }
-            for (solved, took) in solved.iter().map(|solved| &**solved) {
+            for (solved, took) in solved {
                 measured.swept += 1;
-                measured.busy += *took;
+                measured.busy += took;
                 let error = solved.observed.last().copied().unwrap_or_default();
                 measured.worst = Worst::or(measured.worst, solved.row.number, error);
             }
@@ -167,22 +176,15 @@ impl Sweep<'_> {
 
     /// Submits rows until enough are under way.
     fn refill(&self, under_way: &mut UnderWay, rows: &mut Rows<'_>) -> Result<(), Fail> {
-        while under_way.len() < UNDER_WAY * self.executor.workers() {
+        while under_way.len() < UNDER_WAY * self.workers {
             match rows.next()? {
-                Some(Ok(row)) if !self.done.has(row.number) => under_way.push(self.submit(row)),
+                Some(Ok(row)) if !self.done.has(row.number) => {
+                    under_way.push(self.world.submit(solve, (self.which, self.steps, row)));
+                }
                 Some(_) => {}
                 None => break,
             }
         }
         Ok(())
-    }
-
-    fn submit(&self, row: Row) -> TaskFuture<Arc<(Solved, Duration)>> {
-        let (run, steps) = (self.model.run, self.steps);
-        self.executor.submit(move || {
-            let start = Instant::now();
-            let observed = run(&row.values, steps);
-            Arc::new((Solved { row, observed }, start.elapsed()))
-        })
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str;
 
 use csv::{ByteRecord, Reader, ReaderBuilder, Trim};
+use serde::{Deserialize, Serialize};
 
 use super::model::Model;
 use crate::fail::Fail;
@@ -23,6 +24,7 @@ pub(crate) struct Parameters {
 }
 
 /// A row of parameters.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// Counted from 1, the header and empty lines left out.
     pub(crate) number: u64,

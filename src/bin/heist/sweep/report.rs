@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::model::{BOUND, Model};
 use super::results::Worst;
 use crate::fail::Fail;
+use crate::ranks;
 
 /// Figures of a sweep.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub(crate) struct Report {
     counts: Counts,
     swept: u64,
     results: String,
+    ranks: usize,
     workers: usize,
     warnings: Vec<String>,
     seconds: f64,
@@ -69,13 +71,15 @@ pub(crate) struct Subject<'a> {
     pub(crate) steps: u64,
     pub(crate) parameters: String,
     pub(crate) results: String,
+    pub(crate) ranks: usize,
+    /// Those of all ranks.
     pub(crate) workers: usize,
     pub(crate) warnings: &'a [String],
 }
 
 impl Report {
     pub(crate) fn new(subject: Subject<'_>, counts: Counts, measured: &Measured) -> Report {
-        let Subject { model, steps, parameters, results, workers, warnings } = subject;
+        let Subject { model, steps, parameters, results, ranks, workers, warnings } = subject;
         let seconds = measured.took.as_secs_f64();
         let error = measured.worst.map(|worst| worst.error);
         let each = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
@@ -88,6 +92,7 @@ impl Report {
             counts,
             swept: measured.swept,
             results,
+            ranks,
             workers,
             warnings: warnings.to_vec(),
             seconds,
@@ -133,7 +138,7 @@ impl Report {
         }
         line("model", format!("{}: {}, {} steps of Runge-Kutta", self.model, self.about, self.steps));
         line("results", format!("{}: {before} rows from before, {} new", self.results, self.swept));
-        line("workers", self.workers.to_string());
+        line("workers", ranks::told(self.workers, self.ranks));
         for warning in &self.warnings {
             line("warning", warning.clone());
         }

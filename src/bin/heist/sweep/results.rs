@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
+use serde::{Deserialize, Serialize};
 
 use super::model::Model;
 use super::parameters::{Parameters, Row};
@@ -24,6 +25,7 @@ pub(crate) struct Format {
 }
 
 /// A result, and what it is the result of.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Solved {
     pub(crate) row: Row,
     /// The observables, then the error.
