@@ -34,7 +34,7 @@ choose_features() {
   features=(--all-features)
   has_hwloc && return
   say "without hwloc, the tests of the feature hwloc are left out (Debian: apt-get install libhwloc-dev)"
-  features=(--features heist/cli,heist/io)
+  features=(--features heist/cli,heist/io,heist/ranks)
 }
 
 need_mpi() { # the launchers of OpenMPI and of MPICH
@@ -42,6 +42,12 @@ need_mpi() { # the launchers of OpenMPI and of MPICH
   command -v mpirun >/dev/null || missing+=(openmpi-bin)
   command -v mpirun.mpich >/dev/null || missing+=(mpich)
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+# What Slurm's plugin for PMIx opens, which its package does not ask for. A Slurm that is up must be started anew to see it.
+need_pmix() {
+  local there=(/usr/lib/*/pmix2/lib/libpmix.so)
+  [ -e "${there[0]}" ] || install_packages libpmix-dev
 }
 
 # The least Rust that builds heist, from Cargo.toml.

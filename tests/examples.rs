@@ -12,8 +12,14 @@ mod parameter_server;
 mod pipeline;
 #[path = "../examples/queues.rs"]
 mod queues;
+#[cfg(feature = "ranks")]
+#[path = "../examples/ranks.rs"]
+mod ranks;
 #[path = "../examples/recursion.rs"]
 mod recursion;
+#[cfg(feature = "ranks")]
+#[path = "../examples/spmd.rs"]
+mod spmd;
 
 use std::error::Error;
 
@@ -52,4 +58,16 @@ fn producers_and_consumers_end() -> Outcome {
 #[test]
 fn a_parameter_server_learns() -> Outcome {
     parameter_server::main()
+}
+
+#[cfg(feature = "ranks")]
+#[test]
+fn one_rank_directs_others() -> Outcome {
+    ranks::main()
+}
+
+#[cfg(feature = "ranks")]
+#[test]
+fn ranks_run_the_same_program() -> Outcome {
+    spmd::main()
 }

@@ -39,8 +39,13 @@ fn report() -> Report {
 /// Starts `ranks` ranks behind `words`.
 #[track_caller]
 fn ranks(ranks: usize, words: &[&str]) -> Vec<Report> {
-    // Without it, OpenMPI starts nothing for root.
-    let variables = [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
+    let variables = [
+        // Without it, OpenMPI starts nothing for root.
+        ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+        ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+        // What becomes of ranks that join each other is told in tests/launch.
+        ("HEIST_LAUNCHER", "none"),
+    ];
     let reports = launch(ALONE, words, &variables);
     assert_eq!(reports.len(), ranks, "{words:?}");
     for report in &reports {
