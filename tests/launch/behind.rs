@@ -19,8 +19,6 @@ const REPEATS: &str = "LAUNCH_REPEATS";
 /// How long anything may take in all, before it is ended.
 const LIMIT: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(5);
-/// How soon a person presses Ctrl-C again.
-const PRESSES: Duration = Duration::from_millis(400);
 
 /// A way to start ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +29,8 @@ pub(crate) struct Launcher {
 
 const OPEN_MPI: Launcher = Launcher { name: "openmpi", words: &["mpirun", "--oversubscribe"] };
 const MPICH: Launcher = Launcher { name: "mpich", words: &["mpirun.mpich"] };
-const SLURM_PMIX: Launcher = Launcher { name: "slurm", words: &["srun", "-Q", "-O", "--mpi=pmix"] };
-const SLURM_PMI2: Launcher = Launcher { name: "slurm", words: &["srun", "-Q", "-O", "--mpi=pmi2"] };
+const SLURM_PMIX: Launcher = Launcher { name: "slurm", words: &["srun", "-Q", "-X", "-O", "--mpi=pmix"] };
+const SLURM_PMI2: Launcher = Launcher { name: "slurm", words: &["srun", "-Q", "-X", "-O", "--mpi=pmi2"] };
 
 /// Calls `test` with each launcher there is. One that is not is told of, or fails the test where the caller insists on it.
 pub(crate) fn each(test: impl Fn(&Launcher)) {
@@ -193,17 +191,9 @@ impl Job {
         format!("{FOLDER}={}", self.folder.display())
     }
 
-    /// Interrupts the launcher, as Ctrl-C does, until it ends: to srun, one in a second is a question how the tasks are.
-    pub(crate) fn interrupt(mut self, launcher: &Launcher) -> Ended {
+    /// Interrupts the launcher, as Ctrl-C does, once: srun passes that on at once as it was started (`-X`).
+    pub(crate) fn interrupt(self) -> Ended {
         signal("INT", self.launcher.id());
-        let mut last = Instant::now();
-        while launcher.name == "slurm" && self.launcher.try_wait().unwrap().is_none() {
-            if last.elapsed() > PRESSES {
-                signal("INT", self.launcher.id());
-                last = Instant::now();
-            }
-            self.look_again();
-        }
         self.end()
     }
 

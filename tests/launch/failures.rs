@@ -100,7 +100,7 @@ fn an_interrupt_that_the_program_sees_to() {
     each(|launcher| {
         let job = start(launcher, 2, "signals", &[]);
         job.wait_for(2, "works");
-        let ended = job.interrupt(launcher);
+        let ended = job.interrupt();
         assert!(ended.words().is_empty(), "{}", ended.told);
         assert_eq!((ended.file("told-0"), ended.file("told-1")), ("true", "true"), "{}", ended.told);
     });
@@ -112,7 +112,7 @@ fn an_interrupt() {
     again(|launcher| {
         let job = start(launcher, 3, "wait", &[]);
         job.wait_for(1, "works");
-        let ended = job.interrupt(launcher);
+        let ended = job.interrupt();
         // What the code then is, is the launcher's affair: to some this is no failure.
         assert!(ended.words().is_empty(), "{}", ended.told);
         nothing_left();
